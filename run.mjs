@@ -115,7 +115,11 @@ switch (task) {
     run(bin("biome"), ["check", "--error-on-warnings"], { cwd: root });
     build(false);
     const files = args.length > 0 ? args : testFiles(join(root, "test"));
-    run(node, [...quietNode, "--test", "--test-reporter=spec", ...files], { cwd: root });
+    const reporters = ["spec", "./test/summary-reporter.mjs"].flatMap((reporter) => [
+      `--test-reporter=${reporter}`,
+      "--test-reporter-destination=stdout",
+    ]);
+    run(node, [...quietNode, "--test", ...reporters, ...files], { cwd: root });
     break;
   }
   default:
