@@ -1,0 +1,59 @@
+/**
+ * Where a completion ends. A model does not know how much the user wants: one line where code follows on the same line,
+ * a block where the cursor opens one, never the code that already stands behind the cursor.
+ */
+
+/** A block longer than this is cut: more is rarely right, and never quick. */
+const MAX_LINES = 16;
+
+/** What may follow the cursor on its line without forbidding a completion of several lines: closers the editor put there. */
+const CLOSERS = /^[\s)\]}>'"`;,]*$/;
+const OPENS_BLOCK = /[{([:]\s*$|=>\s*$|\b(?:do|then|else)\s*$/;
+
+const indentOf = (line: string) => line.length - line.trimStart().length;
+
+/** Whether the completion may run over several lines, seen from the text on both sides of the cursor. */
+export function allowsLines(prefix: string, suffix: string): boolean {
+  const before = prefix.slice(prefix.lastIndexOf("\n") + 1);
+  const after = /^[^\r\n]*/.exec(suffix)?.[0] ?? "";
+  return CLOSERS.test(after) && (before.trim() === "" || OPENS_BLOCK.test(before));
+}
+
+/**
+ * The length of `text` that belongs to the completion, or undefined while more may come: up to the first line break,
+ * or, for several lines, up to the line that leaves the block the cursor is in.
+ */
+export function completionEnd(prefix: string, suffix: string, text: string): number | undefined {
+  const firstBreak = text.search(/\r?\n/);
+  if (firstBreak < 0) return undefined;
+  if (!allowsLines(prefix, suffix)) return firstBreak;
+  const cursorLine = prefix.slice(prefix.lastIndexOf("\n") + 1);
+  // Inside a block just opened the body is deeper than the line that opens it; on a blank line it is as deep.
+  const opens = cursorLine.trim() !== "";
+  const indent = indentOf(cursorLine);
+  let end = 0;
+  let lines = 0;
+  for (const match of text.matchAll(/([^\r\n]*)(\r?\n|$)/g)) {
+    const [whole, line, lineBreak] = match;
+    const complete = lineBreak !== "";
+    if (lines > 0 && line.trim() !== "" && (complete || indentOf(line) < line.length)) {
+      const closes = opens && indentOf(line) === indent && /^[)\]}]/.test(line.trim());
+      if (indentOf(line) < indent || (opens && indentOf(line) <= indent && !closes)) return end;
+      if (closes && complete) return match.index + line.length;
+    }
+    if (!complete) return undefined;
+    end = match.index + line.length;
+    if (++lines === MAX_LINES) return end;
+    if (whole.length === 0) break;
+  }
+  return undefined;
+}
+
+/** Removes from the completion's end what already stands behind the cursor: its longest overlap, if not mere white space. */
+export function withoutSuffixOverlap(text: string, suffix: string): string {
+  for (let length = Math.min(text.length, suffix.length); length > 0; length--) {
+    const overlap = suffix.slice(0, length);
+    if (overlap.trim() !== "" && text.endsWith(overlap)) return text.slice(0, -length);
+  }
+  return text;
+}
