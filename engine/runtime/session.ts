@@ -1,0 +1,33 @@
+/**
+ * onnxruntime sessions on the CPU. A run blocks this thread, so callers yield between runs (onnxruntime-node itself
+ * starts each run from setImmediate, which lets messages and timers in). Weights are mapped or handed over once.
+ */
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { OnnxModel } from "../onnx/graph.ts";
+
+export { InferenceSession, Tensor };
+
+export interface SessionOptions {
+  /** Threads a run may use. */
+  readonly nThreads: number;
+}
+
+/**
+ * Worker threads wait this long for the next operator before they sleep. Operators of one run follow each other within
+ * microseconds, so the workers stay awake inside a run; an editor or compiler gets the cores back right after it.
+ */
+const SPIN_US = 200;
+
+/** Opens a session on a built graph. */
+export async function createSession(model: OnnxModel, options: SessionOptions): Promise<InferenceSession> {
+  const external: Record<string, string> = { use_device_allocator_for_initializers: "1" };
+  if (model.folder !== undefined) external.model_external_initializers_file_folder_path = model.folder;
+  return InferenceSession.create(model.bytes, {
+    executionProviders: ["cpu"],
+    intraOpNumThreads: options.nThreads,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+    externalData: [...model.buffers],
+    extra: { session: { ...external, intra_op: { allow_spinning: "1", spin_duration_us: String(SPIN_US) } } },
+  });
+}
