@@ -5,7 +5,10 @@
  * in rotate-half (NeoX) order, whatever order the file used.
  */
 
-export type TensorType = "F32" | "F16" | "BF16" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q8_0" | "Q4_K" | "Q5_K" | "Q6_K";
+/** How a file stores a tensor's weights. I8 has no scale of its own; only the model that defines it can read it. */
+export type TensorType =
+  | ("F32" | "F16" | "BF16" | "I8")
+  | ("Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q8_0" | "Q4_K" | "Q5_K" | "Q6_K");
 
 /** One tensor of a model file: shape [rows, cols] or [n], and where its bytes lie. */
 export interface TensorInfo {
@@ -60,18 +63,30 @@ export interface DecoderConfig {
   readonly rope: RopeConfig;
 }
 
-/** A float32 matrix, row-major [rows, cols]. */
+/** A stretch of a file that holds weights as they are in memory, so that the runtime can map it instead of copying. */
+export interface FileSlice {
+  readonly path: string;
+  /** A multiple of 64. */
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/** A float32 matrix, row-major [rows, cols]. `dataAt` says where it lies on disk; `data` is then read when touched. */
 export interface FloatMatrix {
   readonly kind: "f32";
   readonly rows: number;
   readonly cols: number;
   readonly data: Float32Array;
+  readonly dataAt?: FileSlice;
 }
 
 /**
  * A block-quantised matrix in the layout of com.microsoft.MatMulNBits: rows = N, cols = K, blocks of 32 along K
  * (K padded to whole blocks), symmetric: weight = (stored - zeroPoint) * scale with zeroPoint 8 (4 bits) or 128 (8 bits).
  * packed: [rows, blocks, 32 * bits / 8] bytes (4 bits: low nibble first); scales: [rows, blocks].
+ * `packedAt` and `scalesAt` say where they lie on disk; `packed` and `scales` are then read only when touched. Matrices
+ * that share their input lie one after another on disk, packed parts and scales each without a gap (attn_q, attn_k,
+ * attn_v; ffn_gate, ffn_up), so that they can be mapped as one taller matrix.
  */
 export interface QuantMatrix {
   readonly kind: "quant";
@@ -80,6 +95,8 @@ export interface QuantMatrix {
   readonly cols: number;
   readonly packed: Uint8Array;
   readonly scales: Float32Array;
+  readonly packedAt?: FileSlice;
+  readonly scalesAt?: FileSlice;
 }
 
 export type Matrix = FloatMatrix | QuantMatrix;
