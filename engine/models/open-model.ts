@@ -1,12 +1,20 @@
 /** Opens a model for running: its file, its configuration and its converted weights. */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { LongsightError } from "../errors.ts";
+import { cacheDir } from "../paths.ts";
 import { readConfig } from "./config.ts";
-import { type Conversion, convertWhole, planConversion, type WeightSetting } from "./convert.ts";
-import { damaged } from "./files/byte-file.ts";
+import { contentHash } from "./content-hash.ts";
+import { planConversion, type WeightSetting } from "./convert.ts";
 import type { ModelFile } from "./files/model-file.ts";
 import { openModelFile } from "./files/open.ts";
-import type { DecoderConfig, Weights } from "./types.ts";
+import type { DecoderConfig } from "./types.ts";
+import { FORMAT_VERSION } from "./weight-format.ts";
+import { readWeights, type StoredWeights } from "./weight-reader.ts";
+import { type WriteOptions, writeWeights } from "./weight-writer.ts";
 
-export interface OpenModelOptions {
+export interface OpenModelOptions extends WriteOptions {
   /** How weights are stored: auto (the default) keeps GGUF's 4- and 8-bit types and small float models exact. */
   readonly weights?: WeightSetting;
 }
@@ -14,40 +22,45 @@ export interface OpenModelOptions {
 export interface OpenModel {
   readonly file: ModelFile;
   readonly config: DecoderConfig;
-  readonly weights: Weights;
+  readonly weights: StoredWeights;
   /** Closes the file and the weights. */
   close(): void;
 }
 
-/** Opens a GGUF file or a safetensors folder. Throws a LongsightError for whatever is not a model Longsight runs. */
+/**
+ * Opens a GGUF file or a safetensors folder. The first time, its weights are converted into the cache folder, which
+ * `onProgress` and `signal` follow; later the cached weights are verified and used. Throws a LongsightError for
+ * whatever is not a model Longsight runs, for a full disk, and (cancelled) when the signal aborts.
+ */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<OpenModel> {
   const file = openModelFile(path);
   try {
     const config = readConfig(file);
-    const weights = openWeights(file, planConversion(file, config, options.weights ?? "auto"));
-    return { file, config, weights, close: () => file.close() };
+    const weights = await openWeights(file, config, options);
+    const close = () => {
+      weights.close();
+      file.close();
+    };
+    return { file, config, weights, close };
   } catch (error) {
     file.close();
-    throw error;
+    if (!options.signal?.aborted) throw error;
+    throw new LongsightError("cancelled", `Loading ${path} was cancelled; start it again when needed.`);
   }
 }
 
-function openWeights(file: ModelFile, conversions: readonly Conversion[]): Weights {
-  const byName = new Map(conversions.map((conversion) => [conversion.name, conversion]));
-  const load = (name: string, isVector: boolean) => {
-    const conversion = byName.get(name);
-    if (conversion?.isVector !== isVector) throw damaged(file.path, `it has no weight ${name}`);
-    return convertWhole(file, conversion);
-  };
-  return {
-    fingerprint: "",
-    has: (name) => byName.has(name),
-    matrix: (name) => load(name, false),
-    vector: (name) => {
-      const matrix = load(name, true);
-      if (matrix.kind !== "f32") throw new Error(`${name} is not float32`);
-      return matrix.data;
-    },
-    close: () => {},
-  };
+async function openWeights(file: ModelFile, config: DecoderConfig, options: OpenModelOptions): Promise<StoredWeights> {
+  const setting = options.weights ?? "auto";
+  const content = await contentHash(file.files, options.signal);
+  const fingerprint = createHash("sha256").update(`${content} ${setting} ${FORMAT_VERSION}`).digest("hex");
+  const path = join(cacheDir(), "weights", `${fingerprint}.weights`);
+  if (existsSync(path)) {
+    try {
+      return await readWeights(path, fingerprint);
+    } catch (error) {
+      console.warn(`Converting ${file.path} again: ${(error as Error).message}`);
+    }
+  }
+  await writeWeights(path, file, planConversion(file, config, setting), options);
+  return readWeights(path, fingerprint);
 }
