@@ -1,0 +1,65 @@
+"""golden.json: prompts with the reference model's logits and greedy continuations, for the engine's tests."""
+
+from pathlib import Path
+
+import torch
+
+from .config import MEMORY_CLASSES
+from .model import Memory, Model, State
+from .samples import Sampler
+from .tokenizer import FILE, MID, PRE, SUF
+
+HERE = Path(__file__).parent
+PLAIN = ("tools/greet.py", 'import sys\n\n\ndef greet(name: str) -> str:\n    """Says hello."""\n    return ')
+INFILL = (
+    "src/list.ts",
+    "export function sum(values: number[]): number {\n  let total = 0;\n  for (const value of values) {\n    ",
+    "\n  }\n  return total;\n}\n\nexport function mean(values: number[]): number {\n  return sum(values) / values.length;\n}\n",
+)
+
+
+def round7(values: torch.Tensor) -> list:
+    return [float(f"{x:.7g}") for x in values.tolist()] if values.dim() == 1 else [round7(row) for row in values]
+
+
+def run(model: Model, ids: list[int], memory: Memory | None) -> dict:
+    state = State()
+    logits = model(torch.tensor([ids]), memory, state)[0, -1]
+    greedy, last = [], logits
+    for _ in range(40):
+        greedy.append(int(last.argmax()))
+        last = model(torch.tensor([greedy[-1:]]), memory, state)[0, -1]
+    return {"ids": ids, "logits": round7(logits), "greedy": greedy}
+
+
+def memory_case(model: Model, sampler: Sampler) -> dict:
+    """A prompt with every block of two other files visible."""
+    config = model.config
+    files, landmarks, keys, values, classes = [], [], [], [], []
+    for path, name in (("training/config.py", "imported"), ("training/paths.py", "same_folder")):
+        ids = [FILE, *sampler.encode(path), *sampler.encode("\n" + (HERE / Path(path).name).read_text())][:300]
+        u, k, v = model.memory_of(model.below(model.embed(torch.tensor([ids]))))
+        for start in range(0, len(ids), config.block_size):
+            block = u[0, start : start + config.block_size]
+            landmarks.append(model.landmarks(block, torch.ones(len(block), dtype=torch.bool)))
+        keys.append(k)
+        values.append(v)
+        classes += [MEMORY_CLASSES.index(name)] * len(ids)
+        files.append({"path": path, "class": name, "ids": ids})
+    memory = Memory(torch.cat(keys, 1), torch.cat(values, 1), torch.tensor([classes]))
+    prompt = [FILE, *sampler.encode("training/run.py"), *sampler.encode("\nfrom .config import CONFIGS\nfrom .paths import RUNS\n\nconfig = CONFIGS[")]
+    _, shown = model.above(model.below(model.embed(torch.tensor([prompt]))), memory)
+    layers = [i for i, kind in enumerate(config.layers) if kind == "retrieval"]
+    queries = {str(layer): round7(model.route_query(r.u[0, -config.route_group :].mean(0), layer)) for layer, r in zip(layers, shown)}
+    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": files, "landmarks": round7(torch.stack(landmarks)), "queries": queries}}
+
+
+@torch.no_grad()
+def golden(model: Model, sampler: Sampler) -> dict:
+    path, text = PLAIN
+    plain = [FILE, *sampler.encode(path), *sampler.encode("\n" + text)]
+    path, prefix, suffix = INFILL
+    infill = [FILE, *sampler.encode(path), SUF, *sampler.encode(suffix)[: model.config.suffix_tokens], PRE, *sampler.encode("\n" + prefix), MID]
+    long = [FILE, *sampler.encode("training/lightning.py"), *sampler.encode("\n" + (HERE / "lightning.py").read_text())][:700]
+    cases = [{"name": name, **run(model, ids, None)} for name, ids in (("plain", plain), ("spm", infill), ("long", long))]
+    return {"format": model.config.to_json()["format"], "cases": [*cases, memory_case(model, sampler)]}

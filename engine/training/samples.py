@@ -1,0 +1,87 @@
+"""Training rows from files: plain text and fill-in-the-middle, in the layouts of models/default/FORMAT.md."""
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from .config import Config
+from .corpus import Corpus, File
+from .tokenizer import EOT, FILE, MID, PRE, SUF
+
+PLAIN, SUFFIX_FIRST = 0.50, 0.35  # the rest is prefix first
+MIN_PIECE = 32  # tokens; a smaller rest of a row stays padding
+
+
+class Sampler:
+    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, config: Config):
+        self.corpus, self.tokenizer, self.config = corpus, tokenizer, config
+
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def header(self, file: File) -> list[int]:
+        return [FILE, *self.encode(file.path)]
+
+    def plain(self, file: File, text: str, room: int) -> list[int]:
+        ids = self.header(file) + self.encode("\n" + text[: room * 8])
+        return (ids + [EOT])[:room] if len(text) <= room * 8 else ids[:room]
+
+    def infill(self, rng: np.random.Generator, file: File, text: str, room: int) -> list[int]:
+        """A span of the text moved to the end, after what stands around it. Mostly characters, so that words break as in typing."""
+        start, end = span(rng, text[: room * 3])
+        suffix = self.encode(text[end : end + 1500])[: self.config.suffix_tokens]
+        middle = self.encode(text[start:end])[: room // 2] + [EOT]
+        header = self.header(file)
+        budget = room - len(header) - len(suffix) - len(middle) - 3
+        prefix = self.encode("\n" + text[:start])
+        if len(prefix) > budget:
+            kept = text[max(0, start - 2 * max(budget, 0)) : start]
+            prefix = self.encode("\n" + kept[kept.find("\n") + 1 :])
+            prefix = prefix[max(0, len(prefix) - max(budget, 0)) :]
+        if rng.random() < SUFFIX_FIRST / (1 - PLAIN):
+            return [*header, SUF, *suffix, PRE, *prefix, MID, *middle]
+        return [*header, PRE, *prefix, SUF, *suffix, MID, *middle]
+
+    def piece(self, rng: np.random.Generator, index: int, room: int, start: int | None = None) -> list[int]:
+        """At most `room` ids of one file, from `start` (a character) or from a start of its own choice."""
+        file = self.corpus.files[index]
+        text = self.corpus.text(file)
+        text = text[window_start(rng, text) if start is None else start :]
+        if room < 160 or rng.random() < PLAIN or len(text) < 40:
+            return self.plain(file, text, room)
+        return self.infill(rng, file, text, room)[:room]
+
+    def row(self, rng: np.random.Generator, index: int, length: int, start: int | None = None) -> list[int]:
+        """`length` ids: one file, then others of its repository while there is room."""
+        ids = self.piece(rng, index, length, start)
+        siblings = self.corpus.by_repository[self.corpus.files[index].repository]
+        while length - len(ids) >= MIN_PIECE:
+            ids += self.piece(rng, siblings[rng.integers(len(siblings))], length - len(ids))
+        return ids + [0] * (length - len(ids))
+
+    def file_batch(self, rng: np.random.Generator, n_rows: int, length: int) -> np.ndarray:
+        """[n_rows, length + 1] ids, every row of another draw."""
+        return np.array([self.row(rng, self.corpus.draw(rng), length + 1) for _ in range(n_rows)])
+
+
+def window_start(rng: np.random.Generator, text: str) -> int:
+    """The file's start, or (half the time) a random line start."""
+    if rng.random() < 0.5:
+        return 0
+    at = text.find("\n", int(rng.integers(len(text))))
+    return 0 if at < 0 or len(text) - at < 200 else at + 1
+
+
+def span(rng: np.random.Generator, text: str) -> tuple[int, int]:
+    """Start and end of the middle, in characters: any characters 70 %, whole line ends or lines 30 %."""
+    start = int(rng.integers(len(text)))
+    if rng.random() < 0.7:
+        return start, min(len(text), start + int(np.exp(rng.uniform(0, np.log(400)))))
+    start = text.rfind("\n", 0, start) + 1
+    while start < len(text) and text[start] in " \t":
+        start += 1
+    end = start
+    for _ in range(int(rng.integers(1, 5))):
+        end = text.find("\n", end + 1)
+        if end < 0:
+            return start, len(text)
+    return start, end
