@@ -1,0 +1,117 @@
+/** Opens the default model: its configuration and its weights, int8 rows brought back to float32. */
+import { createHash } from "node:crypto";
+import { LongsightError } from "../errors.ts";
+import { damaged } from "./files/byte-file.ts";
+import type { ModelFile } from "./files/model-file.ts";
+import { openSafetensors } from "./files/safetensors.ts";
+import { type HybridConfig, hybridTensors, readHybridConfig } from "./hybrid-config.ts";
+import type { FloatMatrix, Weights } from "./types.ts";
+
+export interface HybridModel {
+  readonly config: HybridConfig;
+  readonly weights: Weights;
+}
+
+/**
+ * Reads a folder of the format longsight-hybrid-1. The weights are small and held in memory, so nothing stays open.
+ * Throws not-found for a missing file, bad-model where config and tensors are damaged or contradict each other.
+ */
+export function openHybrid(folder: string): HybridModel {
+  const file = openSafetensors(folder);
+  try {
+    const config = readHybridConfig(file);
+    return { config, weights: readWeights(file, config) };
+  } finally {
+    file.close();
+  }
+}
+
+/** A tensor in memory: a vector has one row. */
+interface Floats {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+function readWeights(file: ModelFile, config: HybridConfig): Weights {
+  const tensors = new Map<string, Floats>();
+  const known = new Set<string>();
+  const hash = createHash("sha256").update(JSON.stringify(file.config));
+  for (const { name, shape } of hybridTensors(config)) {
+    checkShape(file, name, shape);
+    known.add(name);
+    const bytes = file.read(name);
+    hash.update(name).update(bytes);
+    const scaleName = `${name}.scale`;
+    if (file.tensors.get(name)?.type !== "I8") {
+      checkType(file, name);
+      tensors.set(name, { shape, data: new Float32Array(bytes.buffer) });
+      continue;
+    }
+    checkShape(file, scaleName, [shape[0]]);
+    checkType(file, scaleName);
+    known.add(scaleName);
+    const scale = file.read(scaleName);
+    hash.update(scale);
+    const data = dequantise(new Int8Array(bytes.buffer), new Float32Array(scale.buffer));
+    tensors.set(name, { shape, data });
+  }
+  const unknown = [...file.tensors.keys()].find((name) => !known.has(name));
+  if (unknown !== undefined) throw damaged(file.path, `tensor ${unknown} is not part of its format`);
+  return new HybridWeights(file.path, hash.digest("hex"), tensors);
+}
+
+function checkShape(file: ModelFile, name: string, shape: readonly number[]): void {
+  const tensor = file.tensors.get(name);
+  if (tensor === undefined) throw damaged(file.path, `tensor ${name} is missing`);
+  if (tensor.shape.join() === shape.join()) return;
+  throw damaged(file.path, `tensor ${name} has the shape [${tensor.shape}], the settings say [${shape}]`);
+}
+
+function checkType(file: ModelFile, name: string): void {
+  const type = file.tensors.get(name)?.type;
+  if (type !== "F32") throw damaged(file.path, `tensor ${name} is ${type}, its format says F32`);
+}
+
+/** Rows of int8 times their scales: data [rows * cols], scale [rows]. */
+function dequantise(data: Int8Array, scale: Float32Array): Float32Array {
+  const cols = data.length / scale.length;
+  const values = new Float32Array(data.length);
+  for (let row = 0; row < scale.length; row++) {
+    for (let at = row * cols; at < (row + 1) * cols; at++) values[at] = data[at] * scale[row];
+  }
+  return values;
+}
+
+class HybridWeights implements Weights {
+  readonly fingerprint: string;
+  readonly #path: string;
+  readonly #tensors: ReadonlyMap<string, Floats>;
+
+  constructor(path: string, fingerprint: string, tensors: ReadonlyMap<string, Floats>) {
+    this.#path = path;
+    this.fingerprint = fingerprint;
+    this.#tensors = tensors;
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  matrix(name: string): FloatMatrix {
+    const { shape, data } = this.#find(name);
+    const [rows, cols] = shape.length === 2 ? shape : [1, shape[0]];
+    return { kind: "f32", rows, cols, data };
+  }
+
+  vector(name: string): Float32Array {
+    return this.#find(name).data;
+  }
+
+  close(): void {}
+
+  #find(name: string): Floats {
+    const tensor = this.#tensors.get(name);
+    if (tensor) return tensor;
+    throw new LongsightError("bad-model", `${this.#path} has no tensor ${name}; choose another model.`);
+  }
+}

@@ -1,0 +1,60 @@
+/** Golden cases of models in the default model's format, computed by the training code (PyTorch). */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { MemoryClass } from "../../engine/models/hybrid-config.ts";
+import { defaultModelDir, packageRoot } from "../../engine/paths.ts";
+
+export interface GoldenMemory {
+  readonly files: readonly { readonly path: string; readonly class: MemoryClass; readonly ids: readonly number[] }[];
+  readonly landmarks: readonly (readonly number[])[];
+  readonly queries: Readonly<Record<string, readonly number[]>>;
+}
+
+export interface GoldenCase {
+  readonly name: string;
+  readonly ids: readonly number[];
+  /** Of the last prompt position. */
+  readonly logits: readonly number[];
+  readonly greedy: readonly number[];
+  readonly memory?: GoldenMemory;
+}
+
+export interface GoldenModel {
+  readonly name: string;
+  readonly folder: string;
+  readonly skip: string | false;
+  cases(): GoldenCase[];
+}
+
+function goldenModel(name: string, folder: string): GoldenModel {
+  const path = join(folder, "golden.json");
+  const skip = existsSync(path) ? false : `${name} has not been exported`;
+  return { name, folder, skip, cases: () => (JSON.parse(readFileSync(path, "utf8")) as { cases: GoldenCase[] }).cases };
+}
+
+/** Five layers with random weights and a short window. */
+export const fixture = goldenModel("the hybrid fixture", join(packageRoot, "test", "fixtures", "models", "hybrid"));
+
+/** The fixture and the model that ships. */
+export const goldenModels = [fixture, goldenModel("the default model", defaultModelDir)];
+
+type Numbers = ArrayLike<number>;
+
+/** Fails unless the numbers differ by at most `tolerance`. */
+export function assertClose(actual: Numbers, expected: Numbers, tolerance: number, what: string): void {
+  assert.equal(actual.length, expected.length, `${what}: length`);
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(actual[i] - expected[i]);
+    worst = difference > worst || Number.isNaN(difference) ? difference : worst;
+  }
+  assert.ok(worst <= tolerance, `${what} differs by ${worst}`);
+}
+
+/** The index of the largest number. */
+export function argmax(values: Numbers): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openHybrid } from "../../engine/models/hybrid.ts";
+import { MEMORY_CLASSES } from "../../engine/models/hybrid-config.ts";
+import { HybridReference, type ReferenceMemory } from "../../engine/reference-hybrid.ts";
+import { argmax, assertClose, goldenModels } from "./hybrid-golden.ts";
+
+for (const { name, folder, skip, cases } of goldenModels) {
+  test(`${name}: the reference equals the training code`, { skip }, () => {
+    const { config, weights } = openHybrid(folder);
+    for (const golden of cases()) {
+      const files = (golden.memory?.files ?? []).map((file) => {
+        const reference = new HybridReference(config, weights);
+        reference.read(file.ids);
+        return { ...reference.memory, class: MEMORY_CLASSES.indexOf(file.class) };
+      });
+      const memory: ReferenceMemory = {
+        keys: files.flatMap((file) => file.keys),
+        values: files.flatMap((file) => file.values),
+        classes: files.flatMap((file) => file.keys.map(() => file.class)),
+      };
+      const landmarks = files.flatMap((file) => file.landmarks);
+      for (const [i, landmark] of (golden.memory?.landmarks ?? []).entries()) {
+        assertClose(landmarks[i], landmark, 1e-4, `${golden.name}: landmark ${i}`);
+      }
+
+      const reference = new HybridReference(config, weights, memory);
+      let logits = reference.read(golden.ids);
+      assertClose(logits, golden.logits, 1e-3, `${golden.name}: logits`);
+      for (const [layer, query] of Object.entries(golden.memory?.queries ?? {})) {
+        assertClose(reference.query(Number(layer), config.routeGroup), query, 1e-4, `${golden.name}: query ${layer}`);
+      }
+      const greedy: number[] = [];
+      while (greedy.length < golden.greedy.length) {
+        greedy.push(argmax(logits));
+        logits = reference.step(greedy[greedy.length - 1]);
+      }
+      assert.deepEqual(greedy, golden.greedy, golden.name);
+    }
+  });
+}
