@@ -120,8 +120,9 @@ export interface Tokenizer {
   /** Ids that end a generation (eos, eot, <|im_end|> ...). */
   readonly stopIds: readonly number[];
   /** Encodes text. `special`: recognise special tokens written in the text (default false); `bos`: add the model's
-   * own beginning-of-text token where the model asks for it (default false). */
-  encode(text: string, options?: { special?: boolean; bos?: boolean }): number[];
+   * own beginning-of-text token where the model asks for it (default false); `continues`: the text goes on after other
+   * text, so that SentencePiece writes no space of its own before it (default false). */
+  encode(text: string, options?: { special?: boolean; bos?: boolean; continues?: boolean }): number[];
   /** The bytes a token stands for; control tokens give an empty array. */
   bytes(id: number): Uint8Array;
   /** Decodes ids to text; malformed UTF-8 becomes U+FFFD. */

@@ -1,9 +1,10 @@
 /** Tokenizers out of GGUF metadata (`tokenizer.ggml.*`). Source: the GGUF specification and llama.cpp's behaviour. */
 import { LongsightError } from "../../errors.ts";
 import { byteAlphabet, characterAlphabet } from "./alphabet.ts";
+import { cutSplit } from "./cut.ts";
 import { damaged, numbers, optionalBoolean, optionalId, shown, string, strings, unsupported } from "./fields.ts";
 import { mergesFromPairs } from "./pairs.ts";
-import { mergesFromScores, wordSplit } from "./scores.ts";
+import { mergesFromScores } from "./scores.ts";
 import { namedSplit } from "./split.ts";
 import { BpeTokenizer, type ModelTokenizer, type TokenizerParts } from "./tokenizer.ts";
 import { stopIds, type TokenKind, type Vocabulary, vocabulary } from "./vocabulary.ts";
@@ -88,7 +89,7 @@ function sentencePiece(values: GgufValues, known: Vocabulary): Family {
   return {
     alphabet: characterAlphabet(known, innerChars, optionalId(get("unknown_token_id"), "unknown_token_id", nTokens)),
     merges,
-    split: wordSplit(known),
+    split: cutSplit(known),
     spacePrefix: prefixed ? { always: true, everywhere: true } : undefined,
     marksSpaces: true,
     stripsFirstSpace: prefixed,

@@ -1,7 +1,9 @@
 /** Tokenizers out of a parsed tokenizer.json (the format of Hugging Face's `tokenizers` library): BPE models only. */
 import { byteAlphabet, characterAlphabet } from "./alphabet.ts";
+import { cutSplit } from "./cut.ts";
 import { damaged, type Fields, list, object, optionalBoolean, shown, string, strings, unsupported } from "./fields.ts";
 import { MAX_MERGES, mergesFromPairs } from "./pairs.ts";
+import { inSequence } from "./split.ts";
 import { normalizerSteps, preTokenizerSteps } from "./steps.ts";
 import { BpeTokenizer, type ModelTokenizer, type TokenizerParts } from "./tokenizer.ts";
 import { stopIds, type TokenKind, type Vocabulary, vocabulary } from "./vocabulary.ts";
@@ -31,6 +33,7 @@ export function tokenizerFromJson(json: Fields, settings: TokenizerSettings = {}
   }
   const id = (token: string | undefined): number | undefined =>
     token === undefined ? undefined : known.idOf.get(token);
+  const wholePieces = optionalBoolean(model.ignore_merges, "ignore_merges") ?? false;
   const unknown = model.unk_token ?? undefined;
   const template = leadingToken(json.post_processor, known);
   const bosId = template ?? id(settings.bosToken);
@@ -41,12 +44,12 @@ export function tokenizerFromJson(json: Fields, settings: TokenizerSettings = {}
       ? byteAlphabet(known)
       : characterAlphabet(known, [], id(unknown === undefined ? undefined : string(unknown, "unk_token"))),
     merges: mergesFromPairs(known, readMerges(model.merges)),
-    split: steps.split,
+    split: marksSpaces && !wholePieces ? inSequence([steps.split, cutSplit(known)]) : steps.split,
     normalize: normalizer.normalize,
     spacePrefix: normalizer.spacePrefix ?? steps.spacePrefix,
     marksSpaces,
     stripsFirstSpace: stripsFirstSpace(json.decoder, steps.byteLevel),
-    wholePieces: optionalBoolean(model.ignore_merges, "ignore_merges") ?? false,
+    wholePieces,
     strips,
     bosId,
     eosId,

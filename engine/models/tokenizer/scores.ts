@@ -1,6 +1,7 @@
 /** SentencePiece BPE: merges that follow from the scores of the tokens. */
+import { damaged } from "./fields.ts";
 import { MergeTable } from "./merge.ts";
-import { type Splitter, splitAt, unsplit } from "./split.ts";
+import { MAX_MERGES } from "./pairs.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 const MAX_TOKEN_LENGTH = 256;
@@ -33,6 +34,7 @@ export function mergesFromScores(
   const ranks = new Map(
     [...new Set(mergeable.map(({ id }) => scores[id]))].sort((a, b) => b - a).map((s, i) => [s, i]),
   );
+  if (nCuts > MAX_MERGES) throw damaged(`it has ${nCuts} merges`);
   const merges = new MergeTable(nCuts);
   for (const { id, chars } of mergeable) {
     for (let cut = 1; cut < chars.length; cut++) {
@@ -42,13 +44,4 @@ export function mergesFromScores(
     }
   }
   return { merges, innerChars: [...innerSymbols.keys()] };
-}
-
-/**
- * SentencePiece merges across the whole text. Where no token has a space mark after another character, as usual,
- * nothing merges across such a border, and cutting there changes nothing but the speed.
- */
-export function wordSplit({ texts, kinds }: Vocabulary): Splitter {
-  const crosses = texts.some((text, id) => kinds[id] === "normal" && /[^▁]▁/u.test(text));
-  return crosses ? unsplit : splitAt(/▁*[^▁]+|▁+/gu);
 }

@@ -56,7 +56,7 @@ const STOP_NAMES = [
   "<｜end▁of▁sentence｜>",
   "<end_of_turn>",
   "▁<EOT>",
-  "<eot>",
+  "<|eot|>",
 ];
 
 /** The ids that end a generation: those the source names, and the well-known ones among the control tokens. */

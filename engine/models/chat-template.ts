@@ -1,0 +1,143 @@
+/**
+ * Chat templates: from messages to the text a model was trained on. Templates come with models and are untrusted.
+ * They run in @huggingface/jinja, which interprets them without access to anything but the values given here; what
+ * remains to be bounded is work. Time: node:vm's timeout ends any loop. Memory: every value that an expression yields
+ * is counted against a budget, and range() is limited, since it builds its whole list at once.
+ */
+import { runInNewContext } from "node:vm";
+import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
+import { LongsightError } from "../errors.ts";
+
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+export interface ChatTemplateOptions {
+  /** The texts of the model's first and last token, for templates that write them. */
+  readonly bos?: string;
+  readonly eos?: string;
+  /** Whether the text ends where the assistant's answer begins (default true). */
+  readonly addGenerationPrompt?: boolean;
+}
+
+const TIMEOUT_MS = 2000;
+const MAX_TEMPLATE_LENGTH = 1 << 20;
+const MAX_RANGE = 100_000;
+/** How many characters and list entries all expressions may yield together: a flat sum, and so many times the input. */
+const FLAT_BUDGET = 1 << 25;
+const BUDGET_PER_CHARACTER = 64;
+
+/**
+ * Renders `messages` with a Jinja template. Encode the result with `special: true`, without another bos token.
+ * Throws bad-model where the template is missing, malformed, refuses the messages, or exceeds its bounds.
+ */
+export function renderChat(
+  template: string | undefined,
+  messages: readonly ChatMessage[],
+  options: ChatTemplateOptions = {},
+): string {
+  if (template === undefined) {
+    throw new LongsightError("bad-model", "The model has no chat template; choose a model made for chat.");
+  }
+  if (template.length > MAX_TEMPLATE_LENGTH) throw failed("it is too long");
+  const values = {
+    messages: messages.map(({ role, content }) => ({ role, content })),
+    bos_token: options.bos ?? "",
+    eos_token: options.eos ?? "",
+    add_generation_prompt: options.addGenerationPrompt ?? true,
+  };
+  const inputLength = messages.reduce((length, { content }) => length + content.length, 0);
+  const budget = FLAT_BUDGET + BUDGET_PER_CHARACTER * inputLength;
+  return withinTime(() => render(template, values, budget));
+}
+
+/** The package's declarations do not resolve in ES modules; these are the parts used here. */
+interface JinjaInterpreter {
+  run(program: unknown): { value: unknown };
+  evaluate(node: unknown, environment: unknown): { value: unknown };
+}
+const TypedInterpreter: new (environment: unknown) => JinjaInterpreter = Interpreter;
+
+/** An interpreter that stops when its values have grown past a budget. */
+class BoundedInterpreter extends TypedInterpreter {
+  #budget: number;
+
+  constructor(environment: unknown, budget: number) {
+    super(environment);
+    this.#budget = budget;
+  }
+
+  override evaluate(node: unknown, environment: unknown): { value: unknown } {
+    const result = super.evaluate(node, environment);
+    const { value } = result;
+    if (typeof value === "string" || Array.isArray(value)) this.#budget -= value.length;
+    if (this.#budget < 0) throw new Error("its values grow without bounds");
+    return result;
+  }
+}
+
+function render(template: string, values: Record<string, unknown>, budget: number): string {
+  const environment = new Environment();
+  for (const [name, value] of Object.entries({ ...GLOBALS, ...values })) environment.set(name, value);
+  const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
+  return String(new BoundedInterpreter(environment, budget).run(program).value);
+}
+
+/** What transformers gives every template, as far as models use it. */
+const GLOBALS = {
+  true: true,
+  True: true,
+  false: false,
+  False: false,
+  none: null,
+  None: null,
+  raise_exception: (message: unknown): never => {
+    throw new Error(String(message));
+  },
+  range: (start: number, stop?: number, step?: number): number[] => boundedRange(start, stop, step),
+  strftime_now: (format: unknown): string => formatDate(new Date(), String(format)),
+};
+
+function boundedRange(start: number, stop: number | undefined, step = 1): number[] {
+  const [from, to] = typeof stop === "number" ? [start, stop] : [0, start];
+  const length = Math.max(0, Math.ceil((to - from) / step));
+  if (!(length <= MAX_RANGE)) throw new Error(`range() over more than ${MAX_RANGE} numbers`);
+  return Array.from({ length }, (_, i) => from + i * step);
+}
+
+/** The few fields of strftime that chat templates write dates with. */
+function formatDate(date: Date, format: string): string {
+  const padded = (value: number): string => String(value).padStart(2, "0");
+  const fields: Record<string, () => string> = {
+    Y: () => String(date.getFullYear()),
+    m: () => padded(date.getMonth() + 1),
+    d: () => padded(date.getDate()),
+    b: () => date.toLocaleString("en-US", { month: "short" }),
+    B: () => date.toLocaleString("en-US", { month: "long" }),
+    A: () => date.toLocaleString("en-US", { weekday: "long" }),
+    H: () => padded(date.getHours()),
+    M: () => padded(date.getMinutes()),
+    S: () => padded(date.getSeconds()),
+  };
+  return format.replace(/%([a-zA-Z])/g, (all, field: string) => fields[field]?.() ?? all);
+}
+
+/** Runs `work` under the vm's timeout, which also ends what it calls outside of the vm's own code. */
+function withinTime(work: () => string): string {
+  try {
+    return runInNewContext("work()", { work }, { timeout: TIMEOUT_MS });
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: unknown };
+    const cause = code === "ERR_SCRIPT_EXECUTION_TIMEOUT" ? "it does not end" : String(message).slice(0, 200);
+    throw failed(cause, error);
+  }
+}
+
+function failed(what: string, cause?: unknown): LongsightError {
+  return new LongsightError(
+    "bad-model",
+    `The model's chat template cannot be used (${what.replaceAll(/\s+/g, " ")}); choose another model.`,
+    { cause },
+  );
+}
