@@ -36,7 +36,7 @@ def bits_per_byte(model: Model, rows: np.ndarray, sizes: np.ndarray, batch: int 
         ids = torch.from_numpy(rows[start : start + batch])
         log_p = torch.log_softmax(model(ids[:, :-1]), dim=-1).gather(-1, ids[:, 1:, None])[..., 0]
         nats -= float((log_p * torch.from_numpy(sizes[start : start + batch, 1:] > 0)).sum())
-    return nats / math.log(2) / sizes[:, 1:].sum()
+    return nats / math.log(2) / float(sizes[:, 1:].sum())
 
 
 def validation_sampler(sampler: Sampler, split: str = "validation") -> Sampler:
