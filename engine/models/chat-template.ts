@@ -7,6 +7,7 @@
 import { runInNewContext } from "node:vm";
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 import { LongsightError } from "../errors.ts";
+import type { ModelTokenizer } from "./tokenizer/tokenizer.ts";
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
@@ -29,7 +30,7 @@ const FLAT_BUDGET = 1 << 25;
 const BUDGET_PER_CHARACTER = 64;
 
 /**
- * Renders `messages` with a Jinja template. Encode the result with `special: true`, without another bos token.
+ * Renders `messages` with a Jinja template. Messages of unknown origin are better left to encodeChat.
  * Throws bad-model where the template is missing, malformed, refuses the messages, or exceeds its bounds.
  */
 export function renderChat(
@@ -75,6 +76,34 @@ class BoundedInterpreter extends TypedInterpreter {
     if (this.#budget < 0) throw new Error("its values grow without bounds");
     return result;
   }
+}
+
+/** A noncharacter: never part of a text, so it can mark places in one. */
+const MARK = "\u{fdd0}";
+
+/**
+ * The ids of a chat by the model's own template. Control tokens that the messages spell out, as a repository's files
+ * may, stay ordinary text: they are marked before rendering and cut there when encoding. Throws as renderChat does.
+ */
+export function encodeChat(
+  tokenizer: ModelTokenizer,
+  messages: readonly ChatMessage[],
+  options: Pick<ChatTemplateOptions, "addGenerationPrompt"> = {},
+): number[] {
+  const harmless = messages.map(({ role, content }) => ({ role, content: markControls(content, tokenizer) }));
+  const { bosId, eosId, chatTemplate } = tokenizer;
+  const bos = bosId === undefined ? undefined : tokenizer.token(bosId);
+  const eos = eosId === undefined ? undefined : tokenizer.token(eosId);
+  const parts = renderChat(chatTemplate, harmless, { ...options, bos, eos }).split(MARK);
+  return parts.flatMap((part, i) => tokenizer.encode(part, { special: true, continues: i > 0 }));
+}
+
+function markControls(content: string, { controlTexts }: ModelTokenizer): string {
+  let marked = content.replaceAll(MARK, "\u{fffd}");
+  for (const text of controlTexts) {
+    if (marked.includes(text)) marked = marked.replaceAll(text, () => `${text[0]}${MARK}${text.slice(1)}`);
+  }
+  return marked;
 }
 
 function render(template: string, values: Record<string, unknown>, budget: number): string {

@@ -46,6 +46,8 @@ export interface ModelTokenizer extends Tokenizer {
   readonly eosId: number | undefined;
   /** The model's chat template (Jinja), where its files hold one. */
   readonly chatTemplate: string | undefined;
+  /** The texts of all control tokens. */
+  readonly controlTexts: readonly string[];
   /** The text of a token as the vocabulary writes it, control tokens included; "" for ids it does not have. */
   token(id: number): string;
   /** A decoder for ids as they come; see StreamDecoder. `continues`: they continue other text. */
@@ -63,6 +65,7 @@ export class BpeTokenizer implements ModelTokenizer {
   readonly eosId: number | undefined;
   readonly stopIds: readonly number[];
   readonly chatTemplate: string | undefined;
+  readonly controlTexts: readonly string[];
   readonly #parts: TokenizerParts;
   readonly #userTokens: AddedTokens;
   readonly #allAddedTokens: AddedTokens;
@@ -78,7 +81,9 @@ export class BpeTokenizer implements ModelTokenizer {
     this.chatTemplate = parts.chatTemplate;
     const user = addedTokens(parts, "user");
     this.#userTokens = new AddedTokens(user);
-    this.#allAddedTokens = new AddedTokens([...user, ...addedTokens(parts, "control")]);
+    const control = addedTokens(parts, "control");
+    this.#allAddedTokens = new AddedTokens([...user, ...control]);
+    this.controlTexts = control.map((token) => token.text);
   }
 
   /** Encodes text; lone surrogates are read as U+FFFD, since they are no Unicode text. */
