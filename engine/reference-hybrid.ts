@@ -3,7 +3,7 @@
  * attention by its quadratic definition, sums in float64. Every fast path is tested against it; nothing else uses it.
  */
 import type { HybridConfig } from "./models/hybrid-config.ts";
-import type { Weights } from "./models/types.ts";
+import type { Matrix, Weights } from "./models/types.ts";
 
 /** Memory tokens that every position of a sequence sees. `classes` index MEMORY_CLASSES. */
 export interface ReferenceMemory {
@@ -39,24 +39,12 @@ export class HybridReference {
     this.#history = config.layers.map(() => ({ inputs: [], projections: [], keys: [], values: [] }));
   }
 
-  /** Reads one more token; its logits [vocabSize]. */
-  step(id: number): Float64Array {
-    const { hiddenSize, normEps, vocabSize, layers } = this.#config;
-    const embedding = this.#weights.matrix("token_embd");
-    if (embedding.kind !== "f32") throw new Error("the default model's weights are float32 in memory");
-    let h = Float64Array.from(embedding.data.subarray(id * hiddenSize, (id + 1) * hiddenSize));
-    for (const [layer, kind] of layers.entries()) {
-      const u = srms(h, normEps);
-      h = add(h, kind === "lightning" ? this.#lightning(layer, u) : this.#retrieval(layer, u));
-      h = add(h, this.#feedForward(layer, srms(h, normEps)));
-    }
-    const normed = multiplied(srms(h, normEps), this.#weights.vector("output_norm"));
-    return matrixVector(embedding.data, vocabSize, normed);
-  }
-
-  /** Reads tokens; the logits of the last. */
+  /** Reads tokens one after another; the logits [vocabSize] of the last. */
   read(ids: readonly number[]): Float64Array {
-    return ids.map((id) => this.step(id))[ids.length - 1];
+    const { vocabSize, normEps } = this.#config;
+    const h = ids.map((id) => this.#step(id))[ids.length - 1];
+    const normed = multiplied(srms(h, normEps), this.#weights.vector("output_norm"));
+    return matrixVector(floats(this.#weights.matrix("token_embd")), vocabSize, normed);
   }
 
   /** What a file that was read gives to memory: keys and values [t][headSize], one landmark [routeSize] a block. */
@@ -77,6 +65,19 @@ export class HybridReference {
     return unit(this.#linear(layer, "route_q", mean));
   }
 
+  /** Runs one more token through the layers; the hidden vector [hiddenSize] above them. */
+  #step(id: number): Float64Array {
+    const { hiddenSize, normEps, layers } = this.#config;
+    const embedding = floats(this.#weights.matrix("token_embd"));
+    let h = Float64Array.from(embedding.subarray(id * hiddenSize, (id + 1) * hiddenSize));
+    for (const [layer, kind] of layers.entries()) {
+      const u = srms(h, normEps);
+      h = add(h, kind === "lightning" ? this.#lightning(layer, u) : this.#retrieval(layer, u));
+      h = add(h, this.#feedForward(layer, srms(h, normEps)));
+    }
+    return h;
+  }
+
   #landmark(inputs: readonly Float64Array[]): Float64Array {
     const layer = this.#config.memoryLayer;
     const pool = this.#weights.vector(`blk.${layer}.route_pool`);
@@ -86,8 +87,7 @@ export class HybridReference {
 
   #linear(layer: number, name: string, x: Float64Array): Float64Array {
     const matrix = this.#weights.matrix(`blk.${layer}.${name}`);
-    if (matrix.kind !== "f32") throw new Error("the default model's weights are float32 in memory");
-    return matrixVector(matrix.data, matrix.rows, x);
+    return matrixVector(floats(matrix), matrix.rows, x);
   }
 
   #feedForward(layer: number, u: Float64Array): Float64Array {
@@ -163,6 +163,11 @@ export class HybridReference {
 }
 
 type Floats = Float64Array | Float32Array;
+
+function floats(matrix: Matrix): Float32Array {
+  if (matrix.kind !== "f32") throw new Error("the default model's weights are float32 in memory");
+  return matrix.data;
+}
 
 function matrixVector(matrix: Float32Array, rows: number, x: Float64Array): Float64Array {
   const cols = x.length;

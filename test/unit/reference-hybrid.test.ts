@@ -8,7 +8,8 @@ import { argmax, assertClose, goldenModels } from "./hybrid-golden.ts";
 for (const { name, folder, skip, cases } of goldenModels) {
   test(`${name}: the reference equals the training code`, { skip }, () => {
     const { config, weights } = openHybrid(folder);
-    for (const golden of cases()) {
+    // The reference is quadratic in the text's length; a long text is for the fast path.
+    for (const golden of cases().filter(({ ids }) => ids.length < 300)) {
       const files = (golden.memory?.files ?? []).map((file) => {
         const reference = new HybridReference(config, weights);
         reference.read(file.ids);
@@ -33,7 +34,7 @@ for (const { name, folder, skip, cases } of goldenModels) {
       const greedy: number[] = [];
       while (greedy.length < golden.greedy.length) {
         greedy.push(argmax(logits));
-        logits = reference.step(greedy[greedy.length - 1]);
+        logits = reference.read(greedy.slice(-1));
       }
       assert.deepEqual(greedy, golden.greedy, golden.name);
     }

@@ -1,0 +1,245 @@
+/**
+ * Compiles the default model (engine/models/default/FORMAT.md) to two ONNX graphs. Both take any number of tokens up to
+ * maxTokens, so one graph serves prefill and decode; the state enters as past.<name> and leaves as present.<name>.
+ *
+ * decoder: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; bias_start and
+ * bias_end int64 [2] (windowBiasRange); for every retrieval layer memory.<layer>.keys and .values [nMemory, headSize]
+ * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize]; query.<layer> [1, n, routeSize], the routing queries of
+ * single tokens, whose mean's direction is a group's query.
+ *
+ * encoder: ids -> keys and values [n, headSize] of the memory layer; routing [1, n, 2 routeSize + 1]: of every token
+ * its routing key, its routing query and its logit in the pooling of its block.
+ */
+import { causalConv } from "../attention/causal-conv.ts";
+import { lightningAttention, repeatedLogDecay } from "../attention/lightning.ts";
+import { type BiasRange, windowAttention } from "../attention/window.ts";
+import { CONV_TAPS, type HybridConfig } from "../models/hybrid-config.ts";
+import type { Matrix, Weights } from "../models/types.ts";
+import { float, GraphBuilder, type OnnxModel, type Value } from "../onnx/graph.ts";
+import { embedding, linear } from "../onnx/linear.ts";
+import { addRmsNorm, rmsNorm } from "../onnx/norm.ts";
+import { linearWeight, stacked } from "./weights.ts";
+
+export type HybridPart = "decoder" | "encoder";
+
+/** The shapes of a sequence's state after `nWindow` tokens are in the windows (less than config.window). */
+export function hybridState(config: HybridConfig, part: HybridPart, nWindow: number): Map<string, readonly number[]> {
+  const { nHeads, headSize, hiddenSize, layers, memoryLayer } = config;
+  const shapes = new Map<string, readonly number[]>();
+  for (const [layer, kind] of layers.entries()) {
+    const convolve = (channels: number) => shapes.set(`conv.${layer}`, [1, CONV_TAPS - 1, channels]);
+    if (part === "encoder" && layer === memoryLayer) {
+      convolve(2 * headSize);
+      break;
+    }
+    if (kind === "lightning") {
+      convolve(3 * hiddenSize);
+      shapes.set(`sum.${layer}`, [1, nHeads, headSize, headSize]);
+    } else {
+      convolve(hiddenSize + 2 * headSize);
+      shapes.set(`keys.${layer}`, [nWindow, headSize]);
+      shapes.set(`values.${layer}`, [nWindow, headSize]);
+    }
+  }
+  return shapes;
+}
+
+/** The graph that reads and continues text. A run may have up to `maxTokens` tokens. */
+export function compileHybridDecoder(config: HybridConfig, weights: Weights, maxTokens: number): OnnxModel {
+  return new HybridCompiler(config, weights).decoder(maxTokens);
+}
+
+/** The graph that turns files into memory: the layers below the memory layer, and its keys, values and routing. */
+export function compileHybridEncoder(config: HybridConfig, weights: Weights): OnnxModel {
+  return new HybridCompiler(config, weights).encoder();
+}
+
+class HybridCompiler {
+  readonly #graph = new GraphBuilder();
+  readonly #config: HybridConfig;
+  readonly #weights: Weights;
+  readonly #nTokens: Value;
+
+  constructor(config: HybridConfig, weights: Weights) {
+    this.#config = config;
+    this.#weights = weights;
+    const ids = this.#graph.input("ids", "int64", [1, "n"]);
+    this.#nTokens = this.#graph.node("Shape", [ids], { start: 1 });
+  }
+
+  decoder(maxTokens: number): OnnxModel {
+    const graph = this.#graph;
+    const { layers, vocabSize, normEps } = this.#config;
+    const rows = graph.input("rows", "int64", ["nRows"]);
+    const range = {
+      start: graph.input("bias_start", "int64", [2]),
+      end: graph.input("bias_end", "int64", [2]),
+    };
+    const table = linearWeight(this.#weights.matrix("token_embd"));
+    let h = embedding(graph, { name: "ids" }, "token_embd", table);
+    let u = this.#srms(h);
+    for (const [layer, kind] of layers.entries()) {
+      const mixed = kind === "lightning" ? this.#lightning(layer, u) : this.#retrieval(layer, u, range, maxTokens);
+      [u, h] = this.#addSrms(h, mixed);
+      const delta = this.#feedForward(layer, u);
+      if (layer + 1 < layers.length) {
+        [u, h] = this.#addSrms(h, delta);
+      } else {
+        const pick = (value: Value) => graph.node("Gather", [value, rows], { axis: 1 });
+        const gain = this.#vector("output_norm");
+        [u] = addRmsNorm(graph, pick(h), pick(delta), gain, normEps);
+      }
+    }
+    const logits = linear(graph, u, "token_embd", table, { accuracy: "float", output: "logits" });
+    graph.output(logits, "float32", [1, "nRows", vocabSize]);
+    return this.#finish("decoder");
+  }
+
+  encoder(): OnnxModel {
+    const graph = this.#graph;
+    const { memoryLayer, hiddenSize, headSize, routeSize } = this.#config;
+    const table = linearWeight(this.#weights.matrix("token_embd"));
+    let h = embedding(graph, { name: "ids" }, "token_embd", table);
+    let u = this.#srms(h);
+    for (let layer = 0; layer < memoryLayer; layer++) {
+      [u, h] = this.#addSrms(h, this.#lightning(layer, u));
+      [u, h] = this.#addSrms(h, this.#feedForward(layer, u));
+    }
+    const name = `blk.${memoryLayer}`;
+    const filter = this.#weights.vector(`${name}.conv`).subarray(hiddenSize * CONV_TAPS);
+    const p = this.#convolved(memoryLayer, this.#linear(u, `${name}.attn_kv`), filter);
+    const [k, v] = graph.nodes("Split", [p], [undefined, undefined], { axis: 2, num_outputs: 2 });
+    const row = graph.ints(-1, headSize);
+    const normed = rmsNorm(graph, k, this.#vector(`${name}.k_norm`), this.#config.normEps);
+    graph.output(graph.nodes("Reshape", [normed, row], ["keys"])[0], "float32", ["n", headSize]);
+    graph.output(graph.nodes("Reshape", [v, row], ["values"])[0], "float32", ["n", headSize]);
+    const routing = this.#stacked(
+      `${name}.routing`,
+      ["route_k", "route_q", "route_pool"].map((m) => `${name}.${m}`),
+    );
+    const routed = linear(graph, u, `${name}.routing`, routing, { accuracy: "float", output: "routing" });
+    graph.output(routed, "float32", [1, "n", 2 * routeSize + 1]);
+    return this.#finish("encoder");
+  }
+
+  /** Declares the state's inputs and outputs and builds the graph. */
+  #finish(part: HybridPart): OnnxModel {
+    for (const [name, shape] of hybridState(this.#config, part, 0)) {
+      // Only the windows' lengths change from run to run.
+      const isWindow = shape.length === 2;
+      this.#graph.input(`past.${name}`, "float32", isWindow ? ["nPast", shape[1]] : shape);
+      this.#graph.output({ name: `present.${name}` }, "float32", isWindow ? ["nPresent", shape[1]] : shape);
+    }
+    return this.#graph.build();
+  }
+
+  #lightning(layer: number, u: Value): Value {
+    const graph = this.#graph;
+    const { nHeads, headSize } = this.#config;
+    const name = `blk.${layer}`;
+    const p = this.#convolved(layer, this.#linear(u, `${name}.attn_qkv`), this.#weights.vector(`${name}.conv`));
+    const [q, k, v] = graph.nodes("Split", [p], [undefined, undefined, undefined], { axis: 2, num_outputs: 3 });
+    const decay = repeatedLogDecay(graph, `${name}.decay`, this.#weights.vector(`${name}.decay`), this.#nTokens);
+    const state = { past: { name: `past.sum.${layer}` }, present: `present.sum.${layer}` };
+    const [o] = lightningAttention(graph, [this.#silu(q), this.#silu(k), v], decay, nHeads, state);
+    const mixed = this.#joined(this.#srms(this.#heads(o), headSize));
+    const gate = this.#linear(this.#linear(u, `${name}.gate_down`), `${name}.gate_up`);
+    return this.#linear(graph.node("Mul", [mixed, graph.node("Sigmoid", [gate])]), `${name}.attn_output`);
+  }
+
+  #retrieval(layer: number, u: Value, range: BiasRange, maxTokens: number): Value {
+    const graph = this.#graph;
+    const { hiddenSize, nHeads, headSize, routeSize, normEps } = this.#config;
+    const name = `blk.${layer}`;
+    const vector = (part: string) => this.#weights.vector(`${name}.${part}`);
+    const qkv = this.#stacked(`${name}.attn_qkv`, [`${name}.attn_q`, `${name}.attn_kv`]);
+    const p = this.#convolved(layer, linear(graph, u, `${name}.attn_qkv`, qkv, { accuracy: "float" }), vector("conv"));
+    const sizes = graph.ints(hiddenSize, headSize, headSize);
+    const [q, k, v] = graph.nodes("Split", [p, sizes], [undefined, undefined, undefined], { axis: 2 });
+    const gain = graph.weight(
+      `${name}.q_gain`,
+      "float32",
+      [nHeads, headSize],
+      vector("q_norm").map((x) => x / Math.sqrt(headSize)),
+    );
+    const query = graph.node("Mul", [
+      this.#srms(graph.node("Reshape", [q, graph.ints(-1, nHeads, headSize)]), headSize),
+      gain,
+    ]);
+    const row = graph.ints(-1, headSize);
+    const key = rmsNorm(graph, graph.node("Reshape", [k, row]), this.#vector(`${name}.k_norm`), normEps);
+    const [mixed] = windowAttention(graph, [query, key, graph.node("Reshape", [v, row])], {
+      name,
+      headSize,
+      maxTokens,
+      range,
+      window: {
+        pastKeys: { name: `past.keys.${layer}` },
+        pastValues: { name: `past.values.${layer}` },
+        presentKeys: `present.keys.${layer}`,
+        presentValues: `present.values.${layer}`,
+      },
+      memory: {
+        keys: graph.input(`memory.${layer}.keys`, "float32", [`nMemory.${layer}`, headSize]),
+        values: graph.input(`memory.${layer}.values`, "float32", [`nMemory.${layer}`, headSize]),
+        classes: graph.input(`memory.${layer}.classes`, "int64", [`nMemory.${layer}`]),
+      },
+      biases: { window: vector("window_bias"), classes: vector("class_bias"), sink: vector("sink") },
+    });
+    const route = this.#linear(u, `${name}.route_q`, `query.${layer}`);
+    graph.output(route, "float32", [1, "n", routeSize]);
+    return this.#linear(this.#joined(mixed), `${name}.attn_output`);
+  }
+
+  #feedForward(layer: number, u: Value): Value {
+    const up = this.#linear(u, `blk.${layer}.ffn_up`);
+    const gate = this.#linear(u, `blk.${layer}.ffn_gate`);
+    return this.#linear(this.#graph.node("Mul", [up, gate]), `blk.${layer}.ffn_down`);
+  }
+
+  #convolved(layer: number, p: Value, filter: Float32Array): Value {
+    const tail = { past: { name: `past.conv.${layer}` }, present: `present.conv.${layer}` };
+    return causalConv(this.#graph, p, `blk.${layer}.conv`, filter, CONV_TAPS, tail)[0];
+  }
+
+  /** x [1, n, cols] times one matrix of the model. */
+  #linear(x: Value, name: string, output?: string): Value {
+    return linear(this.#graph, x, name, linearWeight(this.#weights.matrix(name)), { accuracy: "float", output });
+  }
+
+  #stacked(name: string, names: readonly string[]) {
+    const weight = stacked(names.map((part): Matrix => this.#weights.matrix(part)));
+    if (weight === undefined) throw new Error(`${name} cannot be stacked`);
+    return weight;
+  }
+
+  #vector(name: string): Value {
+    const data = this.#weights.vector(name);
+    return this.#graph.weight(name, "float32", [data.length], data);
+  }
+
+  #ones(n: number): Value {
+    return this.#graph.weight(`ones.${n}`, "float32", [n], new Float32Array(n).fill(1));
+  }
+
+  /** RMS norm without a gain over the last axis, of size n. */
+  #srms(x: Value, n = this.#config.hiddenSize): Value {
+    return rmsNorm(this.#graph, x, this.#ones(n), this.#config.normEps);
+  }
+
+  #addSrms(x: Value, delta: Value): [normed: Value, sum: Value] {
+    return addRmsNorm(this.#graph, x, delta, this.#ones(this.#config.hiddenSize), this.#config.normEps);
+  }
+
+  #heads(x: Value): Value {
+    return this.#graph.node("Reshape", [x, this.#graph.ints(1, -1, this.#config.nHeads, this.#config.headSize)]);
+  }
+
+  #joined(x: Value): Value {
+    return this.#graph.node("Reshape", [x, this.#graph.ints(1, -1, this.#config.hiddenSize)]);
+  }
+
+  #silu(x: Value): Value {
+    return this.#graph.node("com.microsoft.QuickGelu", [x], { alpha: float(1) });
+  }
+}

@@ -1,0 +1,142 @@
+/** Runs the default model: tokens in, logits out, the state of the text carried along. */
+import { windowBiasRange } from "../attention/window.ts";
+import { compileHybridDecoder } from "../compiler/hybrid.ts";
+import { LongsightError } from "../errors.ts";
+import type { HybridModel } from "../models/hybrid.ts";
+import type { HybridConfig } from "../models/hybrid-config.ts";
+import { HybridState } from "./hybrid-state.ts";
+import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
+
+/** Tokens of one prefill run: longer ones are no faster, and cancelling takes effect between two runs. */
+const MAX_RUN_TOKENS = 256;
+
+/** Blocks of memory as one list of tokens in any order; `classes` index MEMORY_CLASSES. */
+export interface MemoryTokens {
+  /** [nTokens, headSize] */
+  readonly keys: Float32Array;
+  /** [nTokens, headSize] */
+  readonly values: Float32Array;
+  /** [nTokens] */
+  readonly classes: Uint8Array;
+}
+
+export interface ReadOptions {
+  /** What retrieval layers see besides the text: one list for all of them, or one for each by its layer's index. */
+  readonly memory?: MemoryTokens | ReadonlyMap<number, MemoryTokens>;
+  readonly signal?: AbortSignal;
+}
+
+export interface ReadResult {
+  /** [vocabSize] of the last token, valid until the next call. */
+  readonly logits: Float32Array;
+  /** Per retrieval layer the routing queries of the last run's tokens, [n, routeSize]: see groupQuery. */
+  readonly queries: ReadonlyMap<number, Float32Array>;
+}
+
+export class HybridDecoder {
+  readonly config: HybridConfig;
+  readonly #session: InferenceSession;
+  readonly #retrievalLayers: readonly number[];
+
+  /** Compiles the model and opens a session. */
+  static async open({ config, weights }: HybridModel, options: SessionOptions): Promise<HybridDecoder> {
+    const graph = compileHybridDecoder(config, weights, MAX_RUN_TOKENS);
+    return new HybridDecoder(config, await createSession(graph, options));
+  }
+
+  private constructor(config: HybridConfig, session: InferenceSession) {
+    this.config = config;
+    this.#session = session;
+    this.#retrievalLayers = config.layers.flatMap((kind, layer) => (kind === "retrieval" ? [layer] : []));
+  }
+
+  /** The state before the first token of a text. */
+  start(): HybridState {
+    return new HybridState(this.config, "decoder");
+  }
+
+  /**
+   * Reads one or more tokens behind those `state` has read and moves the state on. Any split of a text into calls gives
+   * the same result. Errors: bad-input for ids outside the vocabulary; cancelled, observed between two runs, where the
+   * state stands after the last finished run.
+   */
+  async read(state: HybridState, ids: readonly number[], options: ReadOptions = {}): Promise<ReadResult> {
+    const { vocabSize } = this.config;
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== undefined) {
+      throw new LongsightError(
+        "bad-input",
+        `Token ${wrong} is not one of the model's ${vocabSize}; use its tokenizer.`,
+      );
+    }
+    const memory = this.#memoryInputs(options.memory);
+    for (let start = 0; start < ids.length; start += MAX_RUN_TOKENS) {
+      if (options.signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      const part = ids.slice(start, start + MAX_RUN_TOKENS);
+      const isLast = start + part.length === ids.length;
+      const result = await this.#run(state, part, isLast, memory);
+      if (isLast) return result;
+    }
+    throw new LongsightError("bad-input", "There are no tokens to read; give at least one.");
+  }
+
+  async close(): Promise<void> {
+    await this.#session.release();
+  }
+
+  async #run(state: HybridState, ids: readonly number[], wantLogits: boolean, memory: Record<string, Tensor>) {
+    const n = ids.length;
+    const { start, end } = windowBiasRange(this.config.window, state.nWindow, n);
+    const feeds = {
+      ids: int64([1, n], ids),
+      rows: wantLogits ? int64([1], [n - 1]) : int64([0], []),
+      bias_start: int64([2], start),
+      bias_end: int64([2], end),
+      ...memory,
+      ...state.inputs(),
+    };
+    const queryNames = this.#retrievalLayers.map((layer) => [`query.${layer}`, null]);
+    const fetches = { logits: null, ...Object.fromEntries(queryNames), ...state.outputs(n) };
+    const results = await this.#session.run(feeds, fetches);
+    state.advance(n);
+    const queries = this.#retrievalLayers.map(
+      (layer) => [layer, results[`query.${layer}`].data as Float32Array] as const,
+    );
+    return { logits: results.logits.data as Float32Array, queries: new Map(queries) };
+  }
+
+  #memoryInputs(memory: ReadOptions["memory"]): Record<string, Tensor> {
+    const inputs: Record<string, Tensor> = {};
+    for (const layer of this.#retrievalLayers) {
+      const tokens = (memory && "get" in memory ? memory.get(layer) : memory) ?? NO_MEMORY;
+      const n = tokens.classes.length;
+      inputs[`memory.${layer}.keys`] = new Tensor("float32", tokens.keys, [n, this.config.headSize]);
+      inputs[`memory.${layer}.values`] = new Tensor("float32", tokens.values, [n, this.config.headSize]);
+      inputs[`memory.${layer}.classes`] = int64([n], [...tokens.classes]);
+    }
+    return inputs;
+  }
+}
+
+const NO_MEMORY: MemoryTokens = {
+  keys: new Float32Array(0),
+  values: new Float32Array(0),
+  classes: new Uint8Array(0),
+};
+
+const int64 = (shape: number[], values: readonly number[]) =>
+  new Tensor("int64", BigInt64Array.from(values, BigInt), shape);
+
+/** The routing query of the last `nTokens` tokens of `queries` [n, routeSize]: their mean, of unit length. */
+export function groupQuery(queries: Float32Array, routeSize: number, nTokens: number): Float32Array {
+  const sum = new Float32Array(routeSize);
+  const from = Math.max(queries.length - nTokens * routeSize, 0);
+  for (let at = from; at < queries.length; at++) sum[at % routeSize] += queries[at];
+  return unitLength(sum);
+}
+
+/** x divided by its Euclidean length, or by 1e-6 where that is larger. */
+export function unitLength(x: Float32Array): Float32Array {
+  const length = Math.max(Math.hypot(...x), 1e-6);
+  return x.map((value) => value / length);
+}
