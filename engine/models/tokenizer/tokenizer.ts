@@ -46,6 +46,8 @@ export interface ModelTokenizer extends Tokenizer {
   readonly eosId: number | undefined;
   /** The model's chat template (Jinja), where its files hold one. */
   readonly chatTemplate: string | undefined;
+  /** As the contract has it; `continues`: the ids continue other text, so that a first space is kept. */
+  decode(ids: readonly number[], options?: { continues?: boolean }): string;
   /** The texts of all control tokens. */
   readonly controlTexts: readonly string[];
   /** The text of a token as the vocabulary writes it, control tokens included; "" for ids it does not have. */

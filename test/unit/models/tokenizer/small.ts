@@ -22,7 +22,7 @@ export function byteLevelJson() {
     model: {
       type: "BPE",
       vocab: Object.fromEntries(texts.map((text, id) => [text, id])) as Record<string, unknown>,
-      merges: MERGES as unknown[],
+      merges: [...MERGES] as unknown[],
       unk_token: null as string | null,
       byte_fallback: false,
       ignore_merges: false,
