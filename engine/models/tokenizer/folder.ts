@@ -1,10 +1,11 @@
-/** The tokenizer of a model folder: tokenizer.json, or vocab.json with merges.txt, and the settings beside them. */
-import { existsSync, readFileSync } from "node:fs";
+/** The tokenizer of a model folder: tokenizer.json, vocab.json with merges.txt, or a SentencePiece *.model file. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileError, LongsightError } from "../../errors.ts";
 import { readJsonFile } from "../files/json-file.ts";
 import { type Fields, optionalBoolean, shown, string, unsupported } from "./fields.ts";
 import { type TokenizerSettings, tokenizerFromJson } from "./huggingface.ts";
+import { tokenizerFromSentencePiece } from "./sentencepiece.ts";
 import { QWEN2 } from "./split.ts";
 import type { ModelTokenizer } from "./tokenizer.ts";
 
@@ -17,9 +18,11 @@ export function loadTokenizerFolder(dir: string): ModelTokenizer {
   if (existsSync(join(dir, "vocab.json")) && existsSync(join(dir, "merges.txt"))) {
     return tokenizerFromJson(fromVocabAndMerges(dir, config), settings);
   }
+  const sentencePiece = sentencePieceFile(dir);
+  if (sentencePiece) return tokenizerFromSentencePiece(readBytes(join(dir, sentencePiece)), settings.chatTemplate);
   throw new LongsightError(
     "not-found",
-    `${dir} has no tokenizer; put tokenizer.json, or vocab.json and merges.txt, beside the model.`,
+    `${dir} has no tokenizer; put tokenizer.json, vocab.json and merges.txt, or tokenizer.model beside the model.`,
   );
 }
 
@@ -83,9 +86,27 @@ function optionalJson(path: string): Fields {
   return existsSync(path) ? readJsonFile(path) : {};
 }
 
-function readText(path: string): string {
+/** tokenizer.model, or the only file whose name ends so. */
+function sentencePieceFile(dir: string): string | undefined {
+  const names = filesOf(dir).filter((name) => name.endsWith(".model"));
+  return names.length === 1 ? names[0] : names.find((name) => name === "tokenizer.model");
+}
+
+function filesOf(dir: string): string[] {
   try {
-    return readFileSync(path, "utf8");
+    return readdirSync(dir);
+  } catch (error) {
+    throw fileError(error, dir);
+  }
+}
+
+function readText(path: string): string {
+  return readBytes(path).toString("utf8");
+}
+
+function readBytes(path: string): Buffer {
+  try {
+    return readFileSync(path);
   } catch (error) {
     throw fileError(error, path);
   }
