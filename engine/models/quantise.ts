@@ -2,77 +2,82 @@
 import { halfAt } from "./dequantise.ts";
 import type { QuantMatrix } from "./types.ts";
 
+/** Sums that give the relative root-mean-square error of a conversion. */
+export interface ErrorSums {
+  squaredError: number;
+  squaredWeights: number;
+}
+
+/** The relative root-mean-square error; 0 for all-zero weights. */
+export function relativeError({ squaredError, squaredWeights }: ErrorSums): number {
+  return squaredWeights === 0 ? 0 : Math.sqrt(squaredError / squaredWeights);
+}
+
 /** Weights in a block, along a row. */
 const BLOCK = 32;
 
-/** An empty matrix of the given shape; every block is padded with stored zero points. */
-function emptyMatrix(rows: number, cols: number, bits: 4 | 8): QuantMatrix {
+/** A matrix of zeros: every weight is stored as the zero point. */
+function zeroMatrix(rows: number, cols: number, bits: 4 | 8): QuantMatrix {
   const nBlocks = rows * Math.ceil(cols / BLOCK);
-  const packed = new Uint8Array((nBlocks * BLOCK * bits) / 8);
-  if (cols % BLOCK !== 0) packed.fill(bits === 4 ? 0x88 : 0x80);
+  const packed = new Uint8Array((nBlocks * BLOCK * bits) / 8).fill(bits === 4 ? 0x88 : 0x80);
   return { kind: "quant", bits, rows, cols, packed, scales: new Float32Array(nBlocks) };
 }
 
-/** Rounds rows of weights [rows, cols] to blocks of 32 with one scale each. */
-export function quantise(weights: Float32Array, rows: number, cols: number, bits: 4 | 8): QuantMatrix {
-  const matrix = emptyMatrix(rows, cols, bits);
+/**
+ * Rounds rows of weights [rows, cols] to blocks of 32 with one scale each, adding the rounding error to `sums`.
+ * The weight of the largest size in a block lands on the lowest level, the one that has no counterpart; the scale is
+ * then refitted to the chosen levels by least squares.
+ */
+export function quantise(
+  weights: Float32Array,
+  rows: number,
+  cols: number,
+  bits: 4 | 8,
+  sums: ErrorSums = { squaredError: 0, squaredWeights: 0 },
+): QuantMatrix {
+  const matrix = zeroMatrix(rows, cols, bits);
+  const { packed, scales } = matrix;
+  const zeroPoint = 2 ** (bits - 1);
   const blocksPerRow = Math.ceil(cols / BLOCK);
-  const levels = new Int8Array(BLOCK);
-  for (let row = 0; row < rows; row++) {
-    for (let b = 0; b < blocksPerRow; b++) {
-      const start = row * cols + b * BLOCK;
-      const length = Math.min(BLOCK, cols - b * BLOCK);
-      const block = row * blocksPerRow + b;
-      if (bits === 4) {
-        matrix.scales[block] = roundTo4Bits(weights, start, length, levels);
-        for (let j = 0; j < length; j += 2) {
-          const high = j + 1 < length ? levels[j + 1] : 0;
-          matrix.packed[block * 16 + (j >> 1)] = (levels[j] + 8) | ((high + 8) << 4);
-        }
-      } else {
-        matrix.scales[block] = roundTo8Bits(weights, start, length, levels);
-        for (let j = 0; j < length; j++) matrix.packed[block * BLOCK + j] = levels[j] + 128;
-      }
+  for (let block = 0; block < scales.length; block++) {
+    const row = Math.floor(block / blocksPerRow);
+    const first = (block % blocksPerRow) * BLOCK;
+    const start = row * cols + first;
+    const end = start + Math.min(BLOCK, cols - first);
+    const peak = peakOf(weights, start, end);
+    if (peak === 0) continue;
+    const inverse = -zeroPoint / peak;
+    let squaredWeights = 0;
+    let squaredLevels = 0;
+    let product = 0;
+    for (let i = start, at = block * BLOCK; i < end; i++, at++) {
+      const weight = weights[i];
+      const level = Math.min(Math.floor(weight * inverse + 0.5), zeroPoint - 1);
+      squaredWeights += weight * weight;
+      squaredLevels += level * level;
+      product += weight * level;
+      if (bits === 8) packed[at] = level + 128;
+      else if ((at & 1) === 0) packed[at >> 1] = (level + 8) | 0x80;
+      else packed[at >> 1] = (packed[at >> 1] & 15) | ((level + 8) << 4);
     }
+    scales[block] = product / squaredLevels;
+    sums.squaredWeights += squaredWeights;
+    // The sum of (weight - scale * level)^2 at the fitted scale, written out.
+    sums.squaredError += Math.max(0, squaredWeights - (product * product) / squaredLevels);
   }
   return matrix;
 }
 
-/**
- * Levels -8 to 7. The weight of the largest size lands on -8, the level that has no counterpart, and the scale is then
- * refitted to the chosen levels by least squares. Returns the scale.
- */
-function roundTo4Bits(weights: Float32Array, start: number, length: number, levels: Int8Array): number {
+/** The weight of the largest size, with its sign; not 0 where a weight is NaN. */
+function peakOf(weights: Float32Array, start: number, end: number): number {
   let peak = 0;
-  for (let j = 0; j < length; j++) {
-    const weight = weights[start + j];
-    if (Math.abs(weight) > Math.abs(peak)) peak = weight;
-  }
-  const inverse = peak === 0 ? 0 : -8 / peak;
-  let product = 0;
-  let square = 0;
-  for (let j = 0; j < length; j++) {
-    const weight = weights[start + j];
-    const level = Math.min(Math.floor(weight * inverse + 0.5), 7);
-    levels[j] = level;
-    product += weight * level;
-    square += level * level;
-  }
-  return square === 0 ? 0 : product / square;
-}
-
-/** Levels -127 to 127, the weight of the largest size at either end. Returns the scale. */
-function roundTo8Bits(weights: Float32Array, start: number, length: number, levels: Int8Array): number {
-  let peak = 0;
-  for (let j = 0; j < length; j++) peak = Math.max(peak, Math.abs(weights[start + j]));
-  const inverse = peak === 0 ? 0 : 127 / peak;
-  for (let j = 0; j < length; j++) levels[j] = Math.floor(weights[start + j] * inverse + 0.5);
-  return peak / 127;
+  for (let i = start; i < end; i++) if (!(Math.abs(weights[i]) <= Math.abs(peak))) peak = weights[i];
+  return peak;
 }
 
 /** Q4_0 blocks (scale, then weight j and j + 16 in byte j) of whole rows, the same values in QuantMatrix order. */
 export function repackQ4_0(bytes: Uint8Array, rows: number, cols: number): QuantMatrix {
-  const matrix = emptyMatrix(rows, cols, 4);
+  const matrix = zeroMatrix(rows, cols, 4);
   const { packed, scales } = matrix;
   for (let block = 0; block < scales.length; block++) {
     const from = block * 18;
@@ -90,7 +95,7 @@ export function repackQ4_0(bytes: Uint8Array, rows: number, cols: number): Quant
 
 /** Q8_0 blocks (scale, then 32 signed bytes) of whole rows, the same values in QuantMatrix order. */
 export function repackQ8_0(bytes: Uint8Array, rows: number, cols: number): QuantMatrix {
-  const matrix = emptyMatrix(rows, cols, 8);
+  const matrix = zeroMatrix(rows, cols, 8);
   const { packed, scales } = matrix;
   for (let block = 0; block < scales.length; block++) {
     const from = block * 34;
@@ -99,19 +104,4 @@ export function repackQ8_0(bytes: Uint8Array, rows: number, cols: number): Quant
     for (let j = 0; j < 32; j++) packed[block * 32 + j] = bytes[from + 2 + j] ^ 0x80;
   }
   return matrix;
-}
-
-/** The float32 weights a matrix stands for, [rows, cols]. */
-export function expand(matrix: QuantMatrix): Float32Array {
-  const { rows, cols, bits, packed, scales } = matrix;
-  const weights = new Float32Array(rows * cols);
-  const blocksPerRow = Math.ceil(cols / BLOCK);
-  for (let row = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col++) {
-      const at = row * blocksPerRow * BLOCK + col;
-      const stored = bits === 8 ? packed[at] - 128 : ((packed[at >> 1] >> ((at & 1) * 4)) & 15) - 8;
-      weights[row * cols + col] = stored * scales[Math.floor(at / BLOCK)];
-    }
-  }
-  return weights;
 }

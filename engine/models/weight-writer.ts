@@ -5,8 +5,9 @@ import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { fileError } from "../errors.ts";
-import { type Conversion, convertRows, pieces, relativeError } from "./convert.ts";
+import { type Conversion, convertRows, pieces } from "./convert.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { relativeError } from "./quantise.ts";
 import { FORMAT_VERSION, HEADER_BYTES, MAGIC, type Part, place, type StoredWeight } from "./weight-format.ts";
 
 export interface WriteOptions {
