@@ -1,0 +1,100 @@
+/** Completes code at the cursor: greedy, for any model that can fill in the middle. */
+import { LongsightError } from "../errors.ts";
+import { fillInTheMiddle } from "../models/fim.ts";
+import { StreamDecoder } from "../models/tokenizer/stream.ts";
+import type { Tokenizer } from "../models/types.ts";
+import type { TextReader } from "../runtime/reader.ts";
+import { type CursorContext, leadingLines, lineEnding, trailingLines, withPlainLineEnds } from "./context.ts";
+import { completionEnd, withoutSuffixOverlap } from "./end.ts";
+
+export interface CompleteOptions {
+  /** The longest completion, in tokens. */
+  readonly maxTokens: number;
+  /** Observed between two session runs. */
+  readonly signal?: AbortSignal;
+  /** Called with the completion so far, which each call replaces; the result may be shorter than the last one. */
+  readonly onText?: (text: string) => void;
+}
+
+export interface Completion {
+  /** What to insert at the cursor, with the file's own line endings; "" where the model has nothing to say. */
+  readonly text: string;
+  /** Tokens generated. */
+  readonly nTokens: number;
+  /** The model ended it, its line or block was complete, or maxTokens was reached. */
+  readonly stoppedBy: "model" | "end" | "length";
+  readonly timingsMs: { readonly prompt: number; readonly total: number };
+}
+
+/** A prompt is never longer than this: more text around the cursor costs time and changes little. */
+const MAX_PROMPT_TOKENS = 1024;
+
+/** What is told of the text behind the cursor, in tokens: as much as the default model was trained with. */
+const SUFFIX_TOKENS = 128;
+
+/** The path and the markers take this much of a prompt at most. */
+const MAX_PATH_CHARS = 200;
+
+/**
+ * Completes at the cursor. Calls that only append to the prefix read only what is new. Errors: unsupported for a model
+ * that cannot fill in the middle, cancelled.
+ */
+export async function completeAt(
+  model: TextReader,
+  tokenizer: Tokenizer,
+  context: CursorContext,
+  { maxTokens, signal, onText }: CompleteOptions,
+): Promise<Completion> {
+  const startedAt = performance.now();
+  const fim = fillInTheMiddle(tokenizer);
+  if (fim === undefined) {
+    throw new LongsightError("unsupported", "This model cannot complete code at a cursor; choose a code model.");
+  }
+  const { path, prefix, suffix } = withPlainLineEnds(context);
+  const shown = { path: path.slice(-MAX_PATH_CHARS), suffix: leadingLines(tokenizer, suffix, SUFFIX_TOKENS) };
+  const budget = Math.min(model.contextLength, MAX_PROMPT_TOKENS) - maxTokens;
+  const nAround = fim.prompt({ ...shown, prefix: "" }).length;
+  if (budget - nAround < 1) {
+    throw new LongsightError(
+      "bad-input",
+      `A completion of ${maxTokens} tokens leaves no room for the text; ask for less.`,
+    );
+  }
+  const ids = fim.prompt({ ...shown, prefix: trailingLines(tokenizer, prefix, budget - nAround) });
+
+  let logits = await model.readText(ids, { signal });
+  const prompt = performance.now() - startedAt;
+  // Half a character at the end stays inside and is never given out.
+  const decoder = new StreamDecoder(tokenizer);
+  const restored = (text: string) => (lineEnding(context) === "\n" ? text : text.replaceAll("\n", "\r\n"));
+  const finished = (text: string, nTokens: number, stoppedBy: Completion["stoppedBy"]): Completion => ({
+    text: restored(withoutSuffixOverlap(text, suffix)),
+    nTokens,
+    stoppedBy,
+    timingsMs: { prompt, total: performance.now() - startedAt },
+  });
+
+  let text = "";
+  for (let nTokens = 0; nTokens < maxTokens; nTokens++) {
+    const id = argmax(logits);
+    // A control token ends the middle too, whatever it is: it stands for no text.
+    if (fim.stopIds.includes(id) || tokenizer.bytes(id).length === 0) {
+      return finished(text, nTokens, "model");
+    }
+    text += decoder.push(id);
+    const end = completionEnd(prefix, suffix, text);
+    if (end !== undefined) return finished(text.slice(0, end), nTokens + 1, "end");
+    onText?.(restored(text));
+    if (nTokens + 1 < maxTokens) {
+      ids.push(id);
+      logits = await model.readText(ids, { signal });
+    }
+  }
+  return finished(text, maxTokens, "length");
+}
+
+function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}

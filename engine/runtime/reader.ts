@@ -1,0 +1,25 @@
+/** What generation needs of a model, whatever it is made of: the logits behind a text, reusing what was read before. */
+
+export interface ReadTextOptions {
+  /** Observed between two session runs. */
+  readonly signal?: AbortSignal;
+}
+
+/** A model with one text in its state. One call at a time. */
+export interface TextReader {
+  /** The longest text the model was made for, in tokens. */
+  readonly contextLength: number;
+  /**
+   * The logits [vocabSize] behind the last of `ids`, at least one, valid until the next call. What `ids` has in common
+   * with the text of the call before is not read again, so generating is reading one token more each time. Errors:
+   * bad-input for ids outside the vocabulary, cancelled.
+   */
+  readText(ids: readonly number[], options?: ReadTextOptions): Promise<Float32Array>;
+}
+
+/** How many ids two texts have in common at their beginning. */
+export function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
+  return length;
+}

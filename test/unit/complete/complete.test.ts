@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { completeAt } from "../../../engine/complete/complete.ts";
+import { LongsightError } from "../../../engine/errors.ts";
+import type { TextReader } from "../../../engine/runtime/reader.ts";
+import { bytesTokenizer } from "./bytes-tokenizer.ts";
+
+const MARKERS = ["<|eot|>", "<|file|>", "<|suf|>", "<|pre|>", "<|mid|>"];
+const tokenizer = bytesTokenizer(MARKERS);
+
+/** A model that answers with a fixed text, and what it was asked. */
+function model(answer: string, contextLength = 512) {
+  const ids = [...tokenizer.encode(answer), 0];
+  const prompts: string[] = [];
+  const reader: TextReader = {
+    contextLength,
+    readText: async (text, { signal } = {}) => {
+      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      assert.ok(text.length <= contextLength);
+      const mid = text.indexOf(4);
+      if (text.length === mid + 1) {
+        prompts.push(text.map((id) => (id < MARKERS.length ? MARKERS[id] : tokenizer.decode([id]))).join(""));
+      }
+      const logits = new Float32Array(tokenizer.vocabSize);
+      logits[ids[text.length - mid - 1]] = 1;
+      return logits;
+    },
+  };
+  return { reader, prompts };
+}
+
+const at = (prefix: string, suffix: string) => ({ path: "src/a.ts", prefix, suffix });
+
+test("the middle is asked for suffix first and ends where the model ends it", async () => {
+  const { reader, prompts } = model("b + c");
+  const seen: string[] = [];
+  const result = await completeAt(reader, tokenizer, at("a = ", ";\n"), {
+    maxTokens: 20,
+    onText: (text) => seen.push(text),
+  });
+  assert.deepEqual(prompts, ["<|file|>src/a.ts<|suf|>;\n<|pre|>\na = <|mid|>"]);
+  assert.equal(result.text, "b + c");
+  assert.equal(result.nTokens, 5);
+  assert.equal(result.stoppedBy, "model");
+  assert.deepEqual(seen, ["b", "b ", "b +", "b + ", "b + c"]);
+  assert.ok(result.timingsMs.prompt <= result.timingsMs.total);
+});
+
+test("an empty file and a cursor in the middle of a word are completed", async () => {
+  const empty = model("import x");
+  assert.equal((await completeAt(empty.reader, tokenizer, at("", ""), { maxTokens: 20 })).text, "import x");
+  assert.deepEqual(empty.prompts, ["<|file|>src/a.ts<|suf|><|pre|>\n<|mid|>"]);
+  const word = model("gth");
+  assert.equal((await completeAt(word.reader, tokenizer, at("x.len", "+ 1"), { maxTokens: 20 })).text, "gth");
+});
+
+test("a completion ends with its line, and leaves out what stands behind the cursor", async () => {
+  const line = await completeAt(model("1)\nmore").reader, tokenizer, at("f(", ")\n"), { maxTokens: 20 });
+  assert.equal(line.text, "1");
+  assert.equal(line.stoppedBy, "end");
+});
+
+test("a completion that reaches the limit is cut there, never inside a character", async () => {
+  const { reader } = model("a\u00e9b");
+  const cut = await completeAt(reader, tokenizer, at("", ""), { maxTokens: 2 });
+  assert.deepEqual([cut.text, cut.nTokens, cut.stoppedBy], ["a", 2, "length"]);
+  assert.equal((await completeAt(reader, tokenizer, at("", ""), { maxTokens: 3 })).text, "a\u00e9");
+});
+
+test("CRLF files are shown with plain line ends and get theirs back", async () => {
+  const { reader, prompts } = model("\n  return 1;\n}");
+  const result = await completeAt(reader, tokenizer, at("x;\r\nfunction f() {", "\r\ny;\r\n"), { maxTokens: 40 });
+  assert.deepEqual(prompts, ["<|file|>src/a.ts<|suf|>\ny;\n<|pre|>\nx;\nfunction f() {<|mid|>"]);
+  assert.equal(result.text, "\r\n  return 1;\r\n}");
+});
+
+test("long text around the cursor is cut to the model's length at line starts", async () => {
+  const { reader, prompts } = model("x", 256);
+  const lines = Array.from({ length: 1000 }, (_, i) => `line ${i};`).join("\n");
+  await completeAt(reader, tokenizer, at(lines, lines), { maxTokens: 20 });
+  assert.match(prompts[0], /<\|pre\|>\nline \d+;\nline /);
+  assert.match(prompts[0], /line 999;<\|mid\|>$/);
+  assert.match(prompts[0], /<\|suf\|>line 0;/);
+});
+
+test("what cannot be done is one sentence", async () => {
+  const { reader } = model("x", 64);
+  await assert.rejects(completeAt(reader, tokenizer, at("a", ""), { maxTokens: 64 }), { code: "bad-input" });
+  await assert.rejects(completeAt(reader, bytesTokenizer(["<|eot|>"]), at("a", ""), { maxTokens: 8 }), {
+    code: "unsupported",
+  });
+  const signal = AbortSignal.abort();
+  await assert.rejects(completeAt(reader, tokenizer, at("a", ""), { maxTokens: 8, signal }), { code: "cancelled" });
+});
