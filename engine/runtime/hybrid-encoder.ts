@@ -1,0 +1,162 @@
+/**
+ * The default model as an encoder: files become memory (keys, values and landmarks), questions become routing queries.
+ * Only the layers up to the memory layer run.
+ */
+import { compileHybridEncoder } from "../compiler/hybrid.ts";
+import { LongsightError } from "../errors.ts";
+import type { HybridModel } from "../models/hybrid.ts";
+import type { HybridConfig } from "../models/hybrid-config.ts";
+import type { Tokenizer } from "../models/types.ts";
+import { unitLength } from "./hybrid.ts";
+import { quantiseRows, type StoredTokens } from "./hybrid-memory.ts";
+import { HybridState } from "./hybrid-state.ts";
+import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
+
+const MAX_RUN_TOKENS = 256;
+
+/** Lengths of the pairs of words and code that the routing was trained with, in tokens. */
+const QUESTION_TOKENS = 32;
+const SPAN_TOKENS = 96;
+const PATH_TOKENS = 24;
+
+export class HybridEncoder {
+  readonly config: HybridConfig;
+  readonly #session: InferenceSession;
+  readonly #tokenizer: Tokenizer;
+
+  /** Compiles the encoder's part of the model and opens a session. */
+  static async open({ config, weights }: HybridModel, tokenizer: Tokenizer, options: SessionOptions) {
+    const session = await createSession(compileHybridEncoder(config, weights), options);
+    return new HybridEncoder(config, tokenizer, session);
+  }
+
+  private constructor(config: HybridConfig, tokenizer: Tokenizer, session: InferenceSession) {
+    this.config = config;
+    this.#tokenizer = tokenizer;
+    this.#session = session;
+  }
+
+  /**
+   * Reads a sequence from its start. Errors: bad-input for ids outside the vocabulary or no ids, cancelled (observed
+   * between two session runs).
+   */
+  async encode(ids: readonly number[], signal?: AbortSignal): Promise<EncodedText> {
+    const { vocabSize, headSize, routeSize } = this.config;
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== undefined || ids.length === 0) {
+      throw new LongsightError(
+        "bad-input",
+        `The text has no tokens, or not this model's (${wrong}); use its tokenizer.`,
+      );
+    }
+    const keys = new Float32Array(ids.length * headSize);
+    const values = new Float32Array(ids.length * headSize);
+    const routing = new Float32Array(ids.length * (2 * routeSize + 1));
+    const state = new HybridState(this.config, "encoder");
+    for (let start = 0; start < ids.length; start += MAX_RUN_TOKENS) {
+      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      const part = ids.slice(start, start + MAX_RUN_TOKENS);
+      const n = part.length;
+      const rows = (all: Float32Array, cols: number) => all.subarray(start * cols, (start + n) * cols);
+      const width = 2 * routeSize + 1;
+      await this.#session.run(
+        { ids: new Tensor("int64", BigInt64Array.from(part, BigInt), [1, n]), ...state.inputs() },
+        {
+          keys: new Tensor("float32", rows(keys, headSize), [n, headSize]),
+          values: new Tensor("float32", rows(values, headSize), [n, headSize]),
+          routing: new Tensor("float32", rows(routing, width), [1, n, width]),
+          ...state.outputs(n),
+        },
+      );
+      state.advance(n);
+    }
+    return new EncodedText(this.config, keys, values, routing);
+  }
+
+  /** The ids of a file as memory sees it: a header with its path, and its text. */
+  fileIds(path: string, text: string): number[] {
+    const { file, eot } = this.config.specialTokens;
+    const plain = text.replaceAll("\r\n", "\n");
+    return [file, ...this.#tokenizer.encode(path), ...this.#tokenizer.encode(`\n${plain}`), eot];
+  }
+
+  /** The routing query [routeSize], of unit length, of a question in words: close to landmarks of code that fits. */
+  async embedQuestion(text: string, signal?: AbortSignal): Promise<Float32Array> {
+    const { doc, ask } = this.config.specialTokens;
+    const words = this.#tokenizer.encode(` ${text.trim().replace(/\s+/g, " ")}`).slice(0, QUESTION_TOKENS - 2);
+    const encoded = await this.encode([doc, ...words, ask], signal);
+    return encoded.query(words.length + 1);
+  }
+
+  /** The landmark [routeSize], of unit length, of the beginning of a function or another span of code. */
+  async embedSpan(path: string, text: string, signal?: AbortSignal): Promise<Float32Array> {
+    const header = [this.config.specialTokens.file, ...this.#tokenizer.encode(path).slice(-PATH_TOKENS)];
+    const code = this.#tokenizer.encode(`\n${text.replaceAll("\r\n", "\n")}`).slice(0, SPAN_TOKENS - header.length);
+    const encoded = await this.encode([...header, ...code], signal);
+    return encoded.landmark(header.length, header.length + code.length);
+  }
+
+  async close(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+/** What the memory layer made of a text. */
+export class EncodedText {
+  readonly #config: HybridConfig;
+  readonly #keys: Float32Array;
+  readonly #values: Float32Array;
+  /** Per token: routing key, routing query, pooling logit. */
+  readonly #routing: Float32Array;
+
+  constructor(config: HybridConfig, keys: Float32Array, values: Float32Array, routing: Float32Array) {
+    this.#config = config;
+    this.#keys = keys;
+    this.#values = values;
+    this.#routing = routing;
+  }
+
+  get nTokens(): number {
+    return this.#keys.length / this.#config.headSize;
+  }
+
+  /** Keys and values in their stored form. */
+  stored(): StoredTokens {
+    const { headSize } = this.#config;
+    return { keys: quantiseRows(this.#keys, headSize), values: quantiseRows(this.#values, headSize) };
+  }
+
+  /** The landmarks of the text's blocks, [nBlocks, routeSize], each of unit length. */
+  landmarks(): Float32Array {
+    const { blockSize, routeSize } = this.#config;
+    const nBlocks = Math.ceil(this.nTokens / blockSize);
+    const all = new Float32Array(nBlocks * routeSize);
+    for (let block = 0; block < nBlocks; block++) {
+      const end = Math.min((block + 1) * blockSize, this.nTokens);
+      all.set(this.landmark(block * blockSize, end), block * routeSize);
+    }
+    return all;
+  }
+
+  /** The landmark [routeSize] of tokens start .. end - 1: their routing keys, pooled with softmax weights. */
+  landmark(start: number, end: number): Float32Array {
+    const { routeSize } = this.#config;
+    const width = 2 * routeSize + 1;
+    const logits = Array.from({ length: end - start }, (_, t) => this.#routing[(start + t + 1) * width - 1]);
+    const max = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+    const sum = new Float32Array(routeSize);
+    // The softmax's denominator only changes the length, which is 1 in the end.
+    for (const [t, logit] of logits.entries()) {
+      const weight = Math.exp(logit - max);
+      for (let i = 0; i < routeSize; i++) sum[i] += weight * this.#routing[(start + t) * width + i];
+    }
+    return unitLength(sum);
+  }
+
+  /** The memory layer's routing query [routeSize] of a single token. */
+  query(token: number): Float32Array {
+    const { routeSize } = this.#config;
+    const at = token * (2 * routeSize + 1) + routeSize;
+    return unitLength(this.#routing.slice(at, at + routeSize));
+  }
+}
