@@ -49,7 +49,7 @@ export interface StoredFile {
   /** The language's name, null for plain text and for skipped files. */
   readonly language: string | null;
   readonly nLines: number;
-  /** SHA-256 of the bytes in hex, null for files that were skipped unread. */
+  /** SHA-256 of the bytes in hex, or the key their source gave; null for files that were skipped unread. */
   readonly contentHash: string | null;
   /** Why the file is not searched, null where it is. */
   readonly skipped: string | null;
