@@ -52,6 +52,9 @@ export async function completeAt(
   }
   const { path, prefix, suffix } = withPlainLineEnds(context);
   const shown = { path: path.slice(-MAX_PATH_CHARS), suffix: leadingLines(tokenizer, suffix, SUFFIX_TOKENS) };
+  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
+    throw new LongsightError("bad-input", `A completion of ${maxTokens} tokens is not possible; ask for one or more.`);
+  }
   const budget = Math.min(model.contextLength, MAX_PROMPT_TOKENS) - maxTokens;
   const nAround = fim.prompt({ ...shown, prefix: "" }).length;
   if (budget - nAround < 1) {

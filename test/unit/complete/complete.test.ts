@@ -85,7 +85,9 @@ test("long text around the cursor is cut to the model's length at line starts", 
 
 test("what cannot be done is one sentence", async () => {
   const { reader } = model("x", 64);
-  await assert.rejects(completeAt(reader, tokenizer, at("a", ""), { maxTokens: 64 }), { code: "bad-input" });
+  for (const maxTokens of [64, 0, -1, 1.5, Number.NaN]) {
+    await assert.rejects(completeAt(reader, tokenizer, at("a", ""), { maxTokens }), { code: "bad-input" });
+  }
   await assert.rejects(completeAt(reader, bytesTokenizer(["<|eot|>"]), at("a", ""), { maxTokens: 8 }), {
     code: "unsupported",
   });
