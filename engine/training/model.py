@@ -126,16 +126,21 @@ class Retrieval(nn.Module):
         distance = torch.arange(m - n, m, device=u.device)[:, None] - torch.arange(m, device=u.device)[None, :]
         bias = self.window_bias[:, distance.clamp(0, w - 1)]
         bias = bias.masked_fill((distance < 0) | (distance >= w), float("-inf"))
-        scores = [self.sink[None, :, None, None].expand(b, h, n, 1), (q @ k[:, None].transpose(-1, -2)).float() + bias]
-        values = v
+        scores, sink = (q @ k[:, None].transpose(-1, -2)).float() + bias, self.sink[:, None, None]
+        top = torch.maximum(scores.amax(-1, keepdim=True), sink).detach()
         if memory is not None:
             visible = self.class_bias[:, memory.classes.clamp(min=0)].transpose(0, 1)  # [B, H, M]
             visible = visible.masked_fill(memory.classes[:, None] < 0, float("-inf"))
-            scores.append((q @ memory.keys[:, None].transpose(-1, -2)).float() + visible[:, :, None])
-            values = torch.cat([v, memory.values], dim=1)
-        weights = torch.softmax(torch.cat(scores, dim=-1), dim=-1)[..., 1:]  # the sink takes mass and gives nothing
-        out = weights @ values[:, None].to(weights.dtype)
-        mass = None if memory is None else weights[..., m:].detach().mean(1)
+            far = (q @ memory.keys[:, None].transpose(-1, -2)).float() + visible[:, :, None]
+            top = torch.maximum(top, far.amax(-1, keepdim=True)).detach()
+        # One softmax over window, memory and sink, without putting them side by side; the sink takes mass and gives nothing.
+        weights = torch.exp(scores - top)
+        total, out, mass = weights.sum(-1, keepdim=True) + torch.exp(sink - top), weights @ v[:, None], None
+        if memory is not None:
+            weights = torch.exp(far - top)
+            total, out = total + weights.sum(-1, keepdim=True), out + weights @ memory.values[:, None]
+            mass = (weights.detach() / total.detach()).mean(1)
+        out = out.float() / total
         y = F.linear(out.transpose(1, 2).reshape(b, n, d), self.attn_output)
         return y, Retrieved(u, *shown, mass)
 

@@ -1,12 +1,14 @@
 """Losses. Bits and bytes are counted elsewhere; everything here is in nats."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .model import Model
+from .model import Memory, Model
 from .tokenizer import FILE, MID, PAD, PRE, SUF
 
 Z_LOSS = 1e-4
+ROUTE_WEIGHT, CONTRAST_WEIGHT, CONTRAST_TEMPERATURE = 0.1, 0.1, 0.05
 UNPREDICTED = (PAD, FILE, SUF, PRE, MID)  # where these stand is decided by the layout, not by the text
 
 
@@ -31,3 +33,57 @@ def file_loss(model: Model, ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Stage `file`: every row by itself. ids [B, n + 1]."""
     loss, total = next_token(model(ids[:, :-1]), ids[:, 1:])
     return total, {"loss": loss.detach()}
+
+
+def repository_loss(model: Model, ids: Tensor, blocks: Tensor, classes: Tensor, *pairs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Stage `repository`: rows read blocks of the other rows of their group of 8.
+
+    ids [G * 8, n + 1]; blocks [G, 8, K] block numbers inside the group; classes [G, 8, K], -1: not visible; pairs: see pairs.py.
+    """
+    config, inputs = model.config, ids[:, :-1]
+    (n_groups, rows, k), size = blocks.shape, config.block_size
+    h = model.below(model.embed(inputs))
+    u, keys, values = model.memory_of(h)
+    b, n, c = keys.shape
+    per_row = n // size
+    index = (blocks + torch.arange(n_groups)[:, None, None] * rows * per_row).reshape(b, k)  # into all blocks of the batch
+
+    def gathered(x: Tensor) -> Tensor:
+        return x.reshape(b * per_row, size, -1)[index].reshape(b, k * size, -1)
+
+    real = (inputs != PAD).reshape(b * per_row, size)
+    token_classes = torch.where(real[index], classes.reshape(b, k, 1), -1).reshape(b, k * size)
+    h, shown = model.above(h, Memory(gathered(keys), gathered(values), token_classes))
+    loss, total = next_token(model.logits(h), ids[:, 1:])
+    real[:, 0] = True  # an empty block has some landmark too; nobody sees it
+    landmarks = model.landmarks(u.reshape(b * per_row, size, -1), real)[index]  # [B, K, r]
+    layers = [i for i, kind in enumerate(config.layers) if kind == "retrieval"]
+    visible = (token_classes.reshape(b, k, size) >= 0).any(-1)
+    route = sum(route_loss(model, layer, r.u, r.memory_mass, landmarks, visible) for layer, r in zip(layers, shown)) / len(layers)
+    contrast, accuracy = contrast_loss(model, *pairs)
+    total = total + ROUTE_WEIGHT * route + CONTRAST_WEIGHT * contrast
+    return total, {"loss": loss.detach(), "route": route.detach(), "contrast": contrast.detach(), "contrast_accuracy": accuracy}
+
+
+def route_loss(model: Model, layer: int, u: Tensor, mass: Tensor, landmarks: Tensor, visible: Tensor) -> Tensor:
+    """KL(attention mass of blocks || softmax of routing scores) per group of tokens, weighted by the mass memory has at all."""
+    (b, n, d), k, group = u.shape, landmarks.shape[1], model.config.route_group
+    mass = mass.reshape(b, n // group, group, k, -1).sum((2, 4))  # [B, groups, K]
+    weight = mass.sum(-1)
+    target = mass / weight[..., None].clamp(min=1e-9)
+    query = model.route_query(u.reshape(b, n // group, group, d).mean(2), layer)
+    scores = model.blk[layer].mixer.route_scale * (query @ landmarks.transpose(1, 2)).float()
+    log_p = torch.log_softmax(scores.masked_fill(~visible[:, None], -1e4), dim=-1)
+    kl = (target * (target.clamp(min=1e-9).log() - log_p)).sum(-1)
+    return (kl * weight).sum() / weight.sum().clamp(min=1e-9)
+
+
+def contrast_loss(model: Model, docs: Tensor, asks: Tensor, code: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """InfoNCE in both directions with the other pairs of the batch as negatives; and how often the right function comes first."""
+    at_ask = model.memory_of(model.below(model.embed(docs)))[0][torch.arange(len(asks)), asks]
+    query = model.route_query(at_ask, model.config.memory_layer)
+    key = model.landmarks(model.memory_of(model.below(model.embed(code)))[0], valid)
+    scores = (query @ key.T).float() / CONTRAST_TEMPERATURE
+    right = torch.arange(len(asks))
+    loss = (F.cross_entropy(scores, right) + F.cross_entropy(scores.T, right)) / 2
+    return loss, (scores.argmax(1) == right).float().mean()

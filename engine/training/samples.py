@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 
 from .config import Config
 from .corpus import Corpus, File
-from .tokenizer import EOT, FILE, MID, PRE, SUF
+from .tokenizer import EOT, FILE, MID, PAD, PRE, SUF
 
 PLAIN, SUFFIX_FIRST = 0.50, 0.35  # the rest is prefix first
 MIN_PIECE = 32  # tokens; a smaller rest of a row stays padding
@@ -41,22 +41,32 @@ class Sampler:
             return [*header, SUF, *suffix, PRE, *prefix, MID, *middle]
         return [*header, PRE, *prefix, SUF, *suffix, MID, *middle]
 
-    def piece(self, rng: np.random.Generator, index: int, room: int, start: int | None = None) -> list[int]:
-        """At most `room` ids of one file, from `start` (a character) or from a start of its own choice."""
-        file = self.corpus.files[index]
-        text = self.corpus.text(file)
-        text = text[window_start(rng, text) if start is None else start :]
-        if room < 160 or rng.random() < PLAIN or len(text) < 40:
+    def piece(self, rng: np.random.Generator, file: File, text: str, room: int, plain_only: bool = False) -> list[int]:
+        """At most `room` ids of a text of a file."""
+        if plain_only or room < 160 or rng.random() < PLAIN or len(text) < 40:
             return self.plain(file, text, room)
         return self.infill(rng, file, text, room)[:room]
 
-    def row(self, rng: np.random.Generator, index: int, length: int, start: int | None = None) -> list[int]:
-        """`length` ids: one file, then others of its repository while there is room."""
-        ids = self.piece(rng, index, length, start)
-        siblings = self.corpus.by_repository[self.corpus.files[index].repository]
-        while length - len(ids) >= MIN_PIECE:
-            ids += self.piece(rng, siblings[rng.integers(len(siblings))], length - len(ids))
-        return ids + [0] * (length - len(ids))
+    def fill(self, rng: np.random.Generator, ids: list[int], length: int, repository: int, used: set[int]) -> list[int]:
+        """Exactly `length` ids: other files of the repository follow while there is room, none of them in `used`, to which they are added."""
+        siblings = self.corpus.by_repository[repository]
+        for _ in range(8):
+            if length - len(ids) < MIN_PIECE:
+                break
+            other = siblings[rng.integers(len(siblings))]
+            if other not in used:
+                used.add(other)
+                ids = ids + self.piece(rng, self.corpus.files[other], self.window(rng, other), length - len(ids))
+        return ids + [PAD] * (length - len(ids))
+
+    def window(self, rng: np.random.Generator, index: int) -> str:
+        """A file's text from its start or (half the time) from a random line start."""
+        text = self.corpus.text(self.corpus.files[index])
+        return text[window_start(rng, text) :]
+
+    def row(self, rng: np.random.Generator, index: int, length: int) -> list[int]:
+        file = self.corpus.files[index]
+        return self.fill(rng, self.piece(rng, file, self.window(rng, index), length), length, file.repository, {index})
 
     def file_batch(self, rng: np.random.Generator, n_rows: int, length: int) -> np.ndarray:
         """[n_rows, length + 1] ids, every row of another draw."""

@@ -43,6 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=float, help="budget of tokens")
     parser.add_argument("--decay", type=float, default=0.2, help="share of the budget over which the rate falls")
     parser.add_argument("--rows", type=int, default=16)
+    parser.add_argument("--micro-rows", type=int, default=8, help="rows of one forward and backward pass; a step accumulates --rows of them")
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -79,8 +80,10 @@ def main() -> None:
         log.write(line + "\n")
         print(line, flush=True)
 
-    def batch(step: int):
-        return stage.batch(sampler, np.random.default_rng([args.seed, step]), args.rows, args.length)
+    n_micro = max(1, args.rows // args.micro_rows)
+
+    def batches(step: int) -> list:
+        return [stage.batch(sampler, np.random.default_rng([args.seed, step, i]), args.micro_rows, args.length) for i in range(n_micro)]
 
     def checkpoint() -> None:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": torch.get_rng_state(), "at": at, "config": config.name}
@@ -105,25 +108,26 @@ def main() -> None:
         signal.signal(sig, lambda *_: stopping.append(True))
     note(run=args.run, config=config.name, stage=args.stage, parameters=sum(p.numel() for p in model.parameters()), **at)
     pool, last_save, last_validation, sums = ThreadPoolExecutor(1), at["seconds"], at["seconds"], {}
-    upcoming, mark = pool.submit(batch, at["step"]), time.monotonic()
+    upcoming, mark = pool.submit(batches, at["step"]), time.monotonic()
     since = (at["tokens"], at["seconds"])
     while progress() < 1 and not stopping:
-        data = upcoming.result()
-        upcoming = pool.submit(batch, at["step"] + 1)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss, parts = loss_of(model, *data)
-        loss.backward()
+        micro_batches = upcoming.result()
+        upcoming = pool.submit(batches, at["step"] + 1)
+        for data in micro_batches:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss, parts = loss_of(model, *data)
+            (loss / n_micro).backward()
+            for name, value in parts.items():
+                sums.setdefault(name, []).append(float(value))
         factor = lr_factor(at["step"] - at["first_step"], progress(), args.decay if args.minutes or args.tokens else 0.0)
         optimizer.step(factor)
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + float(value) / LOG_STEPS
         at["step"] += 1
-        at["tokens"] += data[0].shape[0] * args.length
+        at["tokens"] += n_micro * args.micro_rows * args.length
         now = time.monotonic()
         at["seconds"], mark = at["seconds"] + now - mark, now
         if at["step"] % LOG_STEPS == 0:
             rate = (at["tokens"] - since[0]) / max(1e-9, at["seconds"] - since[1])
-            note(step=at["step"], tokens=at["tokens"], seconds=at["seconds"], lr=factor, tokens_per_s=round(rate), **sums)
+            note(step=at["step"], tokens=at["tokens"], seconds=at["seconds"], lr=factor, tokens_per_s=round(rate), **{k: float(np.mean(v)) for k, v in sums.items()})
             since, sums = (at["tokens"], at["seconds"]), {}
         if at["seconds"] - last_validation > VALIDATION_SECONDS:
             validate()
