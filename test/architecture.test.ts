@@ -1,6 +1,6 @@
 /** Holds the house rules of ARCHITECTURE.md: import directions, no cycles, no editor API in the engine, file sizes. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { test } from "node:test";
 import { packageRoot } from "../engine/paths.ts";
@@ -32,6 +32,7 @@ const WARN_LINES = 400;
 const MAX_LINES = 700;
 
 function sources(folder: string): string[] {
+  if (!existsSync(join(packageRoot, folder))) return [];
   return readdirSync(join(packageRoot, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
     .map((name) => join(folder, name).split(sep).join("/"));

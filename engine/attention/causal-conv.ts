@@ -5,14 +5,14 @@
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
 
 export interface ConvTail {
-  /** The last rows before the run, [1, nTaps - 1, channels]; zeros at the start of a text. */
+  /** The last rows before the run, [b, nTaps - 1, channels]; zeros at the start of a text. */
   readonly past: Value;
   /** The name of the tail after the run. */
   readonly present: string;
 }
 
 /**
- * x [1, n, channels], filter [channels, nTaps] (tap a multiplies the row a tokens back) -> convolved x and new tail.
+ * x [b, n, channels], filter [channels, nTaps] (tap a multiplies the row a tokens back) -> convolved x and new tail.
  * Shifted products: at these sizes faster than onnxruntime's Conv and CausalConvWithState.
  */
 export function causalConv(

@@ -6,14 +6,14 @@
 import { float, type GraphBuilder, type Value } from "../onnx/graph.ts";
 
 export interface LightningState {
-  /** [1, nHeads, headSize, headSize], rows are key channels. */
+  /** [b, nHeads, headSize, headSize], rows are key channels. */
   readonly past: Value;
   /** The name of the state after the run. */
   readonly present: string;
 }
 
 /**
- * q, k, v [1, n, nHeads * headSize] and `logDecay` [1, n, nHeads] (= -s, repeated for every token) give the mixed
+ * q, k, v [b, n, nHeads * headSize] and `logDecay` [b, n, nHeads] (= -s, repeated for every token) give the mixed
  * values, shaped like v, and the new state. onnxruntime's fused recurrence is faster here than the chunked form of
  * Lightning Attention-2 built from matrix products, at every n from 1 to 512.
  */
@@ -33,8 +33,8 @@ export function lightningAttention(
   return [mixed, present];
 }
 
-/** Minus the decay of every head, repeated for every token: [1, n, nHeads]. `nTokens` is an int64 vector [1]. */
-export function repeatedLogDecay(graph: GraphBuilder, name: string, decay: Float32Array, nTokens: Value): Value {
+/** Minus the decay of every head, repeated for every token of `ids` [b, n]: [b, n, nHeads]. */
+export function repeatedLogDecay(graph: GraphBuilder, name: string, decay: Float32Array, ids: Value): Value {
   const nHeads = decay.length;
   const row = graph.weight(
     name,
@@ -42,6 +42,6 @@ export function repeatedLogDecay(graph: GraphBuilder, name: string, decay: Float
     [1, 1, nHeads],
     decay.map((s) => -s),
   );
-  const shape = graph.node("Concat", [graph.ints(1), nTokens, graph.ints(nHeads)], { axis: 0 });
+  const shape = graph.node("Concat", [graph.node("Shape", [ids]), graph.ints(nHeads)], { axis: 0 });
   return graph.node("Expand", [row, shape]);
 }

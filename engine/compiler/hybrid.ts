@@ -7,22 +7,23 @@
  * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize]; query.<layer> [1, n, routeSize], the routing queries of
  * single tokens, whose mean's direction is a group's query.
  *
- * encoder: ids -> keys and values [n, headSize] of the memory layer; routing [1, n, 2 routeSize + 1]: of every token
- * its routing key, its routing query and its logit in the pooling of its block.
+ * encoder: ids [b, n] of b sequences -> keys and values [b, n, headSize] of the memory layer; routing
+ * [b, n, 2 routeSize + 1]: of every token its routing key, its routing query and its logit in the pooling of its block.
+ * The state's first dimension is b.
  */
 import { causalConv } from "../attention/causal-conv.ts";
 import { lightningAttention, repeatedLogDecay } from "../attention/lightning.ts";
 import { type BiasRange, windowAttention } from "../attention/window.ts";
 import { CONV_TAPS, type HybridConfig } from "../models/hybrid-config.ts";
 import type { Matrix, Weights } from "../models/types.ts";
-import { float, GraphBuilder, type OnnxModel, type Value } from "../onnx/graph.ts";
+import { type Dim, float, GraphBuilder, type OnnxModel, type Value } from "../onnx/graph.ts";
 import { embedding, linear } from "../onnx/linear.ts";
 import { addRmsNorm, rmsNorm } from "../onnx/norm.ts";
 import { linearWeight, stacked } from "./weights.ts";
 
 export type HybridPart = "decoder" | "encoder";
 
-/** The shapes of a sequence's state after `nWindow` tokens are in the windows (less than config.window). */
+/** A sequence's state: the tensors' shapes when `nWindow` tokens, less than config.window, are in the windows. */
 export function hybridState(config: HybridConfig, part: HybridPart, nWindow: number): Map<string, readonly number[]> {
   const { nHeads, headSize, hiddenSize, layers, memoryLayer } = config;
   const shapes = new Map<string, readonly number[]>();
@@ -46,25 +47,24 @@ export function hybridState(config: HybridConfig, part: HybridPart, nWindow: num
 
 /** The graph that reads and continues text. A run may have up to `maxTokens` tokens. */
 export function compileHybridDecoder(config: HybridConfig, weights: Weights, maxTokens: number): OnnxModel {
-  return new HybridCompiler(config, weights).decoder(maxTokens);
+  return new HybridCompiler(config, weights, 1).decoder(maxTokens);
 }
 
 /** The graph that turns files into memory: the layers below the memory layer, and its keys, values and routing. */
 export function compileHybridEncoder(config: HybridConfig, weights: Weights): OnnxModel {
-  return new HybridCompiler(config, weights).encoder();
+  return new HybridCompiler(config, weights, "b").encoder();
 }
 
 class HybridCompiler {
   readonly #graph = new GraphBuilder();
   readonly #config: HybridConfig;
   readonly #weights: Weights;
-  readonly #nTokens: Value;
+  readonly #ids: Value;
 
-  constructor(config: HybridConfig, weights: Weights) {
+  constructor(config: HybridConfig, weights: Weights, batch: Dim) {
     this.#config = config;
     this.#weights = weights;
-    const ids = this.#graph.input("ids", "int64", [1, "n"]);
-    this.#nTokens = this.#graph.node("Shape", [ids], { start: 1 });
+    this.#ids = this.#graph.input("ids", "int64", [batch, "n"]);
   }
 
   decoder(maxTokens: number): OnnxModel {
@@ -76,7 +76,7 @@ class HybridCompiler {
       end: graph.input("bias_end", "int64", [2]),
     };
     const table = linearWeight(this.#weights.matrix("token_embd"));
-    let h = embedding(graph, { name: "ids" }, "token_embd", table);
+    let h = embedding(graph, this.#ids, "token_embd", table);
     let u = this.#srms(h);
     for (const [layer, kind] of layers.entries()) {
       const mixed = kind === "lightning" ? this.#lightning(layer, u) : this.#retrieval(layer, u, range, maxTokens);
@@ -99,7 +99,7 @@ class HybridCompiler {
     const graph = this.#graph;
     const { memoryLayer, hiddenSize, headSize, routeSize } = this.#config;
     const table = linearWeight(this.#weights.matrix("token_embd"));
-    let h = embedding(graph, { name: "ids" }, "token_embd", table);
+    let h = embedding(graph, this.#ids, "token_embd", table);
     let u = this.#srms(h);
     for (let layer = 0; layer < memoryLayer; layer++) {
       [u, h] = this.#addSrms(h, this.#lightning(layer, u));
@@ -108,27 +108,28 @@ class HybridCompiler {
     const name = `blk.${memoryLayer}`;
     const filter = this.#weights.vector(`${name}.conv`).subarray(hiddenSize * CONV_TAPS);
     const p = this.#convolved(memoryLayer, this.#linear(u, `${name}.attn_kv`), filter);
-    const [k, v] = graph.nodes("Split", [p], [undefined, undefined], { axis: 2, num_outputs: 2 });
-    const row = graph.ints(-1, headSize);
+    const [k] = graph.nodes("Split", [p], [undefined, "values"], { axis: 2, num_outputs: 2 });
     const normed = rmsNorm(graph, k, this.#vector(`${name}.k_norm`), this.#config.normEps);
-    graph.output(graph.nodes("Reshape", [normed, row], ["keys"])[0], "float32", ["n", headSize]);
-    graph.output(graph.nodes("Reshape", [v, row], ["values"])[0], "float32", ["n", headSize]);
+    graph.nodes("Identity", [normed], ["keys"]);
+    for (const output of ["keys", "values"]) graph.output({ name: output }, "float32", ["b", "n", headSize]);
     const routing = this.#stacked(
       `${name}.routing`,
       ["route_k", "route_q", "route_pool"].map((m) => `${name}.${m}`),
     );
     const routed = linear(graph, u, `${name}.routing`, routing, { accuracy: "float", output: "routing" });
-    graph.output(routed, "float32", [1, "n", 2 * routeSize + 1]);
+    graph.output(routed, "float32", ["b", "n", 2 * routeSize + 1]);
     return this.#finish("encoder");
   }
 
   /** Declares the state's inputs and outputs and builds the graph. */
   #finish(part: HybridPart): OnnxModel {
+    const batch = part === "encoder" ? "b" : 1;
     for (const [name, shape] of hybridState(this.#config, part, 0)) {
       // Only the windows' lengths change from run to run.
       const isWindow = shape.length === 2;
-      this.#graph.input(`past.${name}`, "float32", isWindow ? ["nPast", shape[1]] : shape);
-      this.#graph.output({ name: `present.${name}` }, "float32", isWindow ? ["nPresent", shape[1]] : shape);
+      const rest = shape.slice(1);
+      this.#graph.input(`past.${name}`, "float32", [isWindow ? "nPast" : batch, ...rest]);
+      this.#graph.output({ name: `present.${name}` }, "float32", [isWindow ? "nPresent" : batch, ...rest]);
     }
     return this.#graph.build();
   }
@@ -139,7 +140,7 @@ class HybridCompiler {
     const name = `blk.${layer}`;
     const p = this.#convolved(layer, this.#linear(u, `${name}.attn_qkv`), this.#weights.vector(`${name}.conv`));
     const [q, k, v] = graph.nodes("Split", [p], [undefined, undefined, undefined], { axis: 2, num_outputs: 3 });
-    const decay = repeatedLogDecay(graph, `${name}.decay`, this.#weights.vector(`${name}.decay`), this.#nTokens);
+    const decay = repeatedLogDecay(graph, `${name}.decay`, this.#weights.vector(`${name}.decay`), this.#ids);
     const state = { past: { name: `past.sum.${layer}` }, present: `present.sum.${layer}` };
     const [o] = lightningAttention(graph, [this.#silu(q), this.#silu(k), v], decay, nHeads, state);
     const mixed = this.#joined(this.#srms(this.#heads(o), headSize));
@@ -188,7 +189,8 @@ class HybridCompiler {
     });
     const route = this.#linear(u, `${name}.route_q`, `query.${layer}`);
     graph.output(route, "float32", [1, "n", routeSize]);
-    return this.#linear(this.#joined(mixed), `${name}.attn_output`);
+    const joined = graph.node("Reshape", [mixed, graph.ints(1, -1, hiddenSize)]);
+    return this.#linear(joined, `${name}.attn_output`);
   }
 
   #feedForward(layer: number, u: Value): Value {
@@ -231,12 +233,14 @@ class HybridCompiler {
     return addRmsNorm(this.#graph, x, delta, this.#ones(this.#config.hiddenSize), this.#config.normEps);
   }
 
+  /** x [b, n, hiddenSize] -> [b, n, nHeads, headSize] */
   #heads(x: Value): Value {
-    return this.#graph.node("Reshape", [x, this.#graph.ints(1, -1, this.#config.nHeads, this.#config.headSize)]);
+    return this.#graph.node("Reshape", [x, this.#graph.ints(0, -1, this.#config.nHeads, this.#config.headSize)]);
   }
 
+  /** x [b, n, nHeads, headSize] -> [b, n, hiddenSize] */
   #joined(x: Value): Value {
-    return this.#graph.node("Reshape", [x, this.#graph.ints(1, -1, this.#config.hiddenSize)]);
+    return this.#graph.node("Reshape", [x, this.#graph.ints(0, -1, this.#config.hiddenSize)]);
   }
 
   #silu(x: Value): Value {

@@ -2,7 +2,7 @@
  * The default model as an encoder: files become memory (keys, values and landmarks), questions become routing queries.
  * Only the layers up to the memory layer run.
  */
-import { compileHybridEncoder } from "../compiler/hybrid.ts";
+import { compileHybridEncoder, hybridState } from "../compiler/hybrid.ts";
 import { LongsightError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import type { HybridConfig } from "../models/hybrid-config.ts";
@@ -18,6 +18,16 @@ const MAX_RUN_TOKENS = 256;
 const QUESTION_TOKENS = 32;
 const SPAN_TOKENS = 96;
 const PATH_TOKENS = 24;
+
+/** Spans that are read in one run. */
+const BATCH_SPANS = 16;
+
+/** A function, class or other stretch of a file. */
+export interface CodeSpan {
+  /** The file's path relative to the repository root, with "/". */
+  readonly path: string;
+  readonly text: string;
+}
 
 export class HybridEncoder {
   readonly config: HybridConfig;
@@ -62,8 +72,8 @@ export class HybridEncoder {
       await this.#session.run(
         { ids: new Tensor("int64", BigInt64Array.from(part, BigInt), [1, n]), ...state.inputs() },
         {
-          keys: new Tensor("float32", rows(keys, headSize), [n, headSize]),
-          values: new Tensor("float32", rows(values, headSize), [n, headSize]),
+          keys: new Tensor("float32", rows(keys, headSize), [1, n, headSize]),
+          values: new Tensor("float32", rows(values, headSize), [1, n, headSize]),
           routing: new Tensor("float32", rows(routing, width), [1, n, width]),
           ...state.outputs(n),
         },
@@ -76,8 +86,7 @@ export class HybridEncoder {
   /** The ids of a file as memory sees it: a header with its path, and its text. */
   fileIds(path: string, text: string): number[] {
     const { file, eot } = this.config.specialTokens;
-    const plain = text.replaceAll("\r\n", "\n");
-    return [file, ...this.#tokenizer.encode(path), ...this.#tokenizer.encode(`\n${plain}`), eot];
+    return [file, ...this.#tokenizer.encode(path), ...this.#tokenizer.encode(`\n${plainLineEnds(text)}`), eot];
   }
 
   /** The routing query [routeSize], of unit length, of a question in words: close to landmarks of code that fits. */
@@ -88,12 +97,42 @@ export class HybridEncoder {
     return encoded.query(words.length + 1);
   }
 
-  /** The landmark [routeSize], of unit length, of the beginning of a function or another span of code. */
-  async embedSpan(path: string, text: string, signal?: AbortSignal): Promise<Float32Array> {
-    const header = [this.config.specialTokens.file, ...this.#tokenizer.encode(path).slice(-PATH_TOKENS)];
-    const code = this.#tokenizer.encode(`\n${text.replaceAll("\r\n", "\n")}`).slice(0, SPAN_TOKENS - header.length);
-    const encoded = await this.encode([...header, ...code], signal);
-    return encoded.landmark(header.length, header.length + code.length);
+  /**
+   * The landmarks [routeSize], of unit length, of the beginnings of functions or other spans of code. Errors: cancelled,
+   * observed between two session runs.
+   */
+  async embedSpans(spans: readonly CodeSpan[], signal?: AbortSignal): Promise<Float32Array[]> {
+    const sequences = spans.map(({ path, text }) => {
+      const header = [this.config.specialTokens.file, ...this.#tokenizer.encode(path).slice(-PATH_TOKENS)];
+      const code = this.#tokenizer.encode(`\n${plainLineEnds(text)}`).slice(0, SPAN_TOKENS - header.length);
+      return { ids: [...header, ...code], start: header.length };
+    });
+    const landmarks: Float32Array[] = [];
+    for (let at = 0; at < sequences.length; at += BATCH_SPANS) {
+      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      landmarks.push(...(await this.#embedBatch(sequences.slice(at, at + BATCH_SPANS))));
+    }
+    return landmarks;
+  }
+
+  /** The landmarks of the tokens from `start` on of each sequence. */
+  async #embedBatch(sequences: readonly { ids: readonly number[]; start: number }[]): Promise<Float32Array[]> {
+    const n = sequences.reduce((max, { ids }) => Math.max(max, ids.length), 0);
+    // Shorter sequences are filled up behind their end, which no earlier token sees.
+    const ids = new BigInt64Array(sequences.length * n);
+    for (const [row, sequence] of sequences.entries()) ids.set(sequence.ids.map(BigInt), row * n);
+    const feeds: Record<string, Tensor> = { ids: new Tensor("int64", ids, [sequences.length, n]) };
+    for (const [name, [, ...rest]] of hybridState(this.config, "encoder", 0)) {
+      const shape = [sequences.length, ...rest];
+      const zeros = new Float32Array(shape.reduce((product, size) => product * size));
+      feeds[`past.${name}`] = new Tensor("float32", zeros, shape);
+    }
+    const { routing } = await this.#session.run(feeds, ["routing"]);
+    const width = 2 * this.config.routeSize + 1;
+    return sequences.map((sequence, row) => {
+      const own = (routing.data as Float32Array).subarray(row * n * width, (row * n + sequence.ids.length) * width);
+      return pooled(own, this.config.routeSize, sequence.start, sequence.ids.length);
+    });
   }
 
   async close(): Promise<void> {
@@ -138,19 +177,9 @@ export class EncodedText {
     return all;
   }
 
-  /** The landmark [routeSize] of tokens start .. end - 1: their routing keys, pooled with softmax weights. */
+  /** The landmark [routeSize] of tokens start .. end - 1. */
   landmark(start: number, end: number): Float32Array {
-    const { routeSize } = this.#config;
-    const width = 2 * routeSize + 1;
-    const logits = Array.from({ length: end - start }, (_, t) => this.#routing[(start + t + 1) * width - 1]);
-    const max = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-    const sum = new Float32Array(routeSize);
-    // The softmax's denominator only changes the length, which is 1 in the end.
-    for (const [t, logit] of logits.entries()) {
-      const weight = Math.exp(logit - max);
-      for (let i = 0; i < routeSize; i++) sum[i] += weight * this.#routing[(start + t) * width + i];
-    }
-    return unitLength(sum);
+    return pooled(this.#routing, this.#config.routeSize, start, end);
   }
 
   /** The memory layer's routing query [routeSize] of a single token. */
@@ -160,3 +189,22 @@ export class EncodedText {
     return unitLength(this.#routing.slice(at, at + routeSize));
   }
 }
+
+/**
+ * The landmark of tokens start .. end - 1: their routing keys, pooled with softmax weights, of unit length. `routing`
+ * [nTokens, 2 routeSize + 1] holds of every token its routing key, its routing query and its pooling logit.
+ */
+function pooled(routing: Float32Array, routeSize: number, start: number, end: number): Float32Array {
+  const width = 2 * routeSize + 1;
+  let max = Number.NEGATIVE_INFINITY;
+  for (let t = start; t < end; t++) max = Math.max(max, routing[(t + 1) * width - 1]);
+  const sum = new Float32Array(routeSize);
+  // The softmax's denominator only changes the length, which is 1 in the end.
+  for (let t = start; t < end; t++) {
+    const weight = Math.exp(routing[(t + 1) * width - 1] - max);
+    for (let i = 0; i < routeSize; i++) sum[i] += weight * routing[t * width + i];
+  }
+  return unitLength(sum);
+}
+
+const plainLineEnds = (text: string) => text.replaceAll("\r\n", "\n");

@@ -16,7 +16,7 @@ export function unsupported(what: string): LongsightError {
 
 /** A name out of a file, short enough to stand in a message. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(typeof value === "bigint" ? `${value}` : value) ?? "nothing";
+  const text = JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${part}` : part)) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

@@ -46,7 +46,8 @@ test("lightning attention is its quadratic definition, without decay, with some,
     const build = (graph: GraphBuilder) => {
       const qkv = ["q", "k", "v"].map((name) => graph.input(name, "float32", [1, "n", d]));
       const past = graph.input("past", "float32", [1, nHeads, c, c]);
-      const logDecay = repeatedLogDecay(graph, "decay", decay, graph.node("Shape", [qkv[0]], { start: 1, end: 2 }));
+      const ids = graph.input("ids", "int64", [1, "n"]);
+      const logDecay = repeatedLogDecay(graph, "decay", decay, ids);
       const state = { past, present: "present" };
       const [mixed, present] = lightningAttention(graph, qkv, logDecay, nHeads, state);
       graph.output(mixed, "float32", [1, "n", d]);
@@ -74,7 +75,8 @@ test("lightning attention is its quadratic definition, without decay, with some,
   }
   function feeds(q: Float32Array, k: Float32Array, v: Float32Array, past: Float32Array) {
     const shape = [1, q.length / d, d];
-    return { q: float(q, shape), k: float(k, shape), v: float(v, shape), past: float(past, [1, nHeads, c, c]) };
+    const ids = new Tensor("int64", new BigInt64Array(shape[1]), [1, shape[1]]);
+    return { ids, q: float(q, shape), k: float(k, shape), v: float(v, shape), past: float(past, [1, nHeads, c, c]) };
   }
 });
 

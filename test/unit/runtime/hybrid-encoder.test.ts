@@ -62,9 +62,17 @@ test("a text longer than a run, and a question and a span, equal the reference",
   words.read([doc, ...tokenizer.encode(" WHAT NOW?"), ask]);
   assertClose(await encoder.embedQuestion(" WHAT\n NOW? "), words.query(config.memoryLayer, 1), 1e-4, "question");
 
-  const span = await encoder.embedSpan("A/B.C", "X = 1;\r\nY");
-  const whole = await encoder.encode([file, ...tokenizer.encode("A/B.C"), ...tokenizer.encode("\nX = 1;\nY")]);
-  assert.deepEqual(span, whole.landmark(6, whole.nTokens));
+  // Spans of different lengths in more than one batch.
+  const spans = Array.from({ length: 20 }, (_, i) => ({ path: "A/B.C", text: `X = ${"1".repeat(i * 7)};\r\nY` }));
+  for (const [i, landmark] of (await encoder.embedSpans(spans)).entries()) {
+    const code = spans[i].text.replace("\r", "");
+    const whole = await encoder.encode(
+      [file, ...tokenizer.encode("A/B.C"), ...tokenizer.encode(`\n${code}`)].slice(0, 96),
+    );
+    assertClose(landmark, whole.landmark(6, whole.nTokens), 1e-5, `span ${i}`);
+  }
+  assert.deepEqual(await encoder.embedSpans([]), []);
+  await assert.rejects(encoder.embedSpans(spans, AbortSignal.abort()), { code: "cancelled" });
   assert.deepEqual(encoder.fileIds("A", "X\r\nY"), [file, ...tokenizer.encode("A"), ...tokenizer.encode("\nX\nY"), 1]);
   await assert.rejects(encoder.encode([]), { code: "bad-input" });
   await assert.rejects(encoder.encode([160]), { code: "bad-input" });

@@ -1,0 +1,124 @@
+/** Answers a question about a folder: finds the spans that answer, quotes or generates a paragraph, cites every source. */
+import type { CatalogueReader, StoredSpan } from "../memory/catalogue-types.ts";
+import { proseOf } from "./comments.ts";
+import { type ChatModel, citedNumbers, generateAnswer, groundedPrompt } from "./grounded.ts";
+import { narrow } from "./passage.ts";
+import { parseQuery } from "./query.ts";
+import { type RankedSpan, type Retrieved, retrieve } from "./retrieve.ts";
+import { summarise } from "./summary.ts";
+import { isSupported } from "./support.ts";
+
+export interface AskDeps {
+  readonly catalogue: CatalogueReader;
+  /** The folder's name as the user knows it. */
+  readonly folderName: string;
+  /** Writes the answer in prose; without one the answer is quoted from the repository. */
+  readonly chatModel?: ChatModel;
+}
+
+export interface AskOptions {
+  readonly maxCitations?: number;
+  readonly signal?: AbortSignal;
+  /** Called once, before a chat model starts to write. */
+  readonly onCitations?: (citations: readonly Citation[]) => void;
+  /** Gets the answer's text piece by piece. */
+  readonly onText?: (piece: string) => void;
+}
+
+/** A place that answers, in the order of relevance; the answer's mark [n] is the n-th. */
+export interface Citation {
+  /** Path below the folder, with forward slashes. */
+  readonly file: string;
+  /** From 1, both included. */
+  readonly startLine: number;
+  readonly endLine: number;
+  /** Greater is better; comparable within one answer. */
+  readonly score: number;
+  readonly symbol: string | null;
+  /** The definition up to its body, where the place lies in one. */
+  readonly signature: string | null;
+  /** The symbol's own doc comment as prose. */
+  readonly doc: string | null;
+  readonly text: string;
+}
+
+export interface AskResult {
+  readonly found: boolean;
+  readonly answer: string;
+  readonly citations: readonly Citation[];
+  /** The chat model's name, or "extractive" where the answer quotes the repository. */
+  readonly model: string;
+  /** From the call to each stage's end, in ms. */
+  readonly timingsMs: { readonly citations: number; readonly total: number };
+}
+
+export const EXTRACTIVE = "extractive";
+const MAX_CITATIONS = 8;
+/** A span with less than this share of the best one's score is about something else. */
+const MIN_SCORE_SHARE = 0.45;
+
+/**
+ * Answers `question`. Where nothing in the folder fits, `found` is false and there are no citations.
+ * Errors: bad-input for a question without a word to search for; cancelled.
+ */
+export async function ask(question: string, deps: AskDeps, options: AskOptions = {}): Promise<AskResult> {
+  const start = performance.now();
+  const retrieved = retrieve(parseQuery(question), deps.catalogue);
+  const elapsed = () => performance.now() - start;
+  const model = deps.chatModel?.name ?? EXTRACTIVE;
+  if (!isSupported(retrieved)) {
+    const answer = `I did not find this in ${deps.folderName}.`;
+    options.onText?.(answer);
+    return { found: false, answer, citations: [], model, timingsMs: { citations: elapsed(), total: elapsed() } };
+  }
+  const spans = choose(retrieved, options.maxCitations ?? MAX_CITATIONS);
+  const citations = cite(spans, retrieved, deps.catalogue);
+  const citationsMs = elapsed();
+  options.onCitations?.(citations);
+  const found = (answer: string, cited: readonly Citation[]): AskResult => ({
+    found: true,
+    answer,
+    citations: cited,
+    model,
+    timingsMs: { citations: citationsMs, total: elapsed() },
+  });
+  if (!deps.chatModel) {
+    const answer = summarise(
+      retrieved.evidence,
+      spans.map(({ span }, index) => ({ span, signature: citations[index].signature })),
+    );
+    options.onText?.(answer);
+    return found(answer, citations);
+  }
+  const { messages, nGiven } = groundedPrompt(question, citations, deps.chatModel);
+  const answer = await generateAnswer(deps.chatModel, messages, nGiven, options);
+  return found(answer, citations.slice(0, Math.max(nGiven, ...citedNumbers(answer))));
+}
+
+/** The best spans that are not about something else. */
+function choose({ spans }: Retrieved, limit: number): RankedSpan[] {
+  const best = spans[0]?.score ?? 0;
+  return spans.filter(({ score }) => score >= MIN_SCORE_SHARE * best).slice(0, limit);
+}
+
+function cite(spans: readonly RankedSpan[], { evidence }: Retrieved, catalogue: CatalogueReader): Citation[] {
+  return spans.map(({ span, score }) => {
+    const passage = narrow(span, evidence.idf);
+    const doc = proseOf(span.docText);
+    return {
+      ...passage,
+      score: Number(score.toFixed(3)),
+      symbol: span.symbol,
+      signature: signatureOf(span, catalogue),
+      doc: doc === "" ? null : doc,
+    };
+  });
+}
+
+function signatureOf(span: StoredSpan, catalogue: CatalogueReader): string | null {
+  if (span.symbol === null) return null;
+  const symbol = catalogue
+    .symbolsNamed([span.symbol])
+    .find(({ file, name, container }) => file === span.file && name === span.symbol && container === span.container);
+  return symbol?.signature || null;
+}

@@ -1,0 +1,51 @@
+/** The prose in code: comments and documentation without their markers, cut into sentences. */
+
+const MARKER = /^\s*(?:\/\*\*?|\*\/|\*(?!\*)|\/\/[/!]?|#+!?(?=\s|$)|--(?=\s)|;;+|%+(?=\s)|[rRuU]?(?:"""|'''))\s?/;
+const CLOSING = /\s*(?:\*\/|"""|''')\s*$/;
+/** Tags and directives address tools, not readers. */
+const TOOL_LINE = /^\s*(?:@|:\w+|eslint|prettier|biome|ts-|noqa|type:|pragma|SPDX|Copyright|\+build|go:|!\/|-\*-)/i;
+const COMMENT_LINE = /^\s*(?:\/\/|\/\*|\*(?!\w)|#(?!\s*(?:include|define|if|endif|else|pragma|\[))|--\s|"""|''')/;
+
+/** Sentences of fewer words than this say too little, longer ones too much. */
+const MIN_WORDS = 4;
+const MAX_CHARS = 320;
+
+/** The prose of a doc comment as written in a file. */
+export function proseOf(comment: string): string {
+  return comment
+    .split("\n")
+    .map((line) => line.replace(MARKER, "").replace(CLOSING, ""))
+    .filter((line) => !TOOL_LINE.test(line))
+    .join("\n")
+    .trim();
+}
+
+/** The comment lines of a piece of code, as written. */
+export function commentsIn(code: string): string {
+  return code
+    .split("\n")
+    .filter((line) => COMMENT_LINE.test(line))
+    .join("\n");
+}
+
+/** The sentences of prose: paragraphs, list items and code blocks do not run into each other. */
+export function sentencesOf(prose: string): string[] {
+  return prose
+    .replace(/^(```|~~~)[\s\S]*?(?:^\1|$(?![\s\S]))/gm, "\n\n")
+    .split(/\n\s*\n|\n(?=\s*(?:[-*+•]|\d+[.)])\s)|\n(?=#)/)
+    .flatMap((block) =>
+      block
+        .replace(/^\s*(?:[-*+•]|\d+[.)]|#+)\s+/, "")
+        .replace(/\s+/g, " ")
+        .trim()
+        .split(/(?<=[.!?])\s+(?=[\p{Lu}`"'([])/u),
+    )
+    .map((sentence) => sentence.trim())
+    .filter((sentence) => isProse(sentence));
+}
+
+function isProse(sentence: string): boolean {
+  if (sentence.length > MAX_CHARS || sentence.split(" ").length < MIN_WORDS) return false;
+  const letters = sentence.match(/[\p{L}\s]/gu)?.length ?? 0;
+  return letters / sentence.length > 0.75 && !/[;{}]\s*$|=>|:=|\)\s*\{/.test(sentence);
+}

@@ -1,0 +1,122 @@
+/** Prose from a chat model, held to the passages it was given: the prompt, and the check of every citation mark. */
+import { LongsightError } from "../errors.ts";
+import type { Passage } from "./passage.ts";
+
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** What answering needs of a chat model. */
+export interface ChatModel {
+  /** The model's name as shown to the user. */
+  readonly name: string;
+  /** Tokens the model can hold, prompt and answer together. */
+  readonly contextTokens: number;
+  countTokens(text: string): number;
+  /** The answer in pieces as they come. Errors: cancelled, when `signal` aborts. */
+  chat(
+    messages: readonly ChatMessage[],
+    options: { readonly maxTokens: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<string>;
+}
+
+/** Prompt tokens spent on passages; more makes a small model slower and no better. */
+const PASSAGE_TOKENS = 3000;
+const ANSWER_TOKENS = 512;
+/** What the chat template and the line before each passage add, about. */
+const OVERHEAD_TOKENS = 64;
+
+const INSTRUCTIONS = `You answer questions about a code repository from numbered passages of its files.
+Use only what the passages say. After each statement put the number of the passage it comes from, like [1].
+If the passages do not answer the question, say that they do not. Be brief.`;
+
+/**
+ * The messages for a question, with as many of the passages, best first, as the model has room for; `nGiven` says how
+ * many. Errors: bad-input, when not even the question and one passage fit.
+ */
+export function groundedPrompt(
+  question: string,
+  passages: readonly Passage[],
+  model: Pick<ChatModel, "contextTokens" | "countTokens">,
+): { messages: ChatMessage[]; nGiven: number } {
+  const fixed = model.countTokens(INSTRUCTIONS) + model.countTokens(question) + OVERHEAD_TOKENS;
+  const room = Math.min(PASSAGE_TOKENS, model.contextTokens - ANSWER_TOKENS - fixed);
+  const given: string[] = [];
+  let used = 0;
+  for (const [index, { file, startLine, endLine, text }] of passages.entries()) {
+    const block = `[${index + 1}] ${file}, lines ${startLine} to ${endLine}\n${text}\n`;
+    used += model.countTokens(block);
+    if (used > room) break;
+    given.push(block);
+  }
+  if (given.length === 0) {
+    throw new LongsightError("bad-input", "The question is too long for this model; shorten it or use a larger model.");
+  }
+  const messages: ChatMessage[] = [
+    { role: "system", content: INSTRUCTIONS },
+    { role: "user", content: `${given.join("\n")}\nQuestion: ${question}` },
+  ];
+  return { messages, nGiven: given.length };
+}
+
+/** Generates the answer. `onText` gets it piece by piece, already checked: marks of passages not given are dropped. */
+export async function generateAnswer(
+  model: ChatModel,
+  messages: readonly ChatMessage[],
+  nGiven: number,
+  options: { readonly signal?: AbortSignal; readonly onText?: (piece: string) => void },
+): Promise<string> {
+  const filter = new MarkFilter(nGiven);
+  let answer = "";
+  const emit = (piece: string) => {
+    if (piece === "") return;
+    answer += piece;
+    options.onText?.(piece);
+  };
+  for await (const piece of model.chat(messages, { maxTokens: ANSWER_TOKENS, signal: options.signal })) {
+    emit(filter.push(piece));
+  }
+  emit(filter.end());
+  return answer.trim();
+}
+
+/** The numbers of the passages that an answer cites, in the order of their first mark. */
+export function citedNumbers(answer: string): number[] {
+  return [...new Set([...answer.matchAll(/\[(\d+)\]/g)].map(([, n]) => Number(n)))];
+}
+
+/** Rewrites [1, 3] to [1][3] and drops marks of passages that do not exist, in text that comes in pieces. */
+export class MarkFilter {
+  readonly #nGiven: number;
+  #held = "";
+
+  constructor(nGiven: number) {
+    this.#nGiven = nGiven;
+  }
+
+  /** The text that is certain after one more piece. What may become a mark is held back. */
+  push(piece: string): string {
+    const text = this.#held + piece;
+    const open = /\s*(?:\[[\d,\s]*)?$/.exec(text)!;
+    this.#held = open[0];
+    return this.#checked(text.slice(0, open.index));
+  }
+
+  /** What is still held back when the text ends. */
+  end(): string {
+    const rest = this.#held;
+    this.#held = "";
+    return this.#checked(rest);
+  }
+
+  #checked(text: string): string {
+    return text.replace(/(\s*)\[([\d,\s]*\d[\d,\s]*)\]/g, (_, space: string, numbers: string) => {
+      const known = numbers
+        .split(/[,\s]+/)
+        .map(Number)
+        .filter((n) => n >= 1 && n <= this.#nGiven);
+      return known.length === 0 ? "" : space + known.map((n) => `[${n}]`).join("");
+    });
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The slow, obvious forward pass of a Llama, Qwen2 or Qwen3 decoder: dense attention, one position after the other,
+ * sums in float64. Every fast path is tested against it; nothing else uses it.
+ */
+import { ropeTables } from "./attention/rope.ts";
+import type { DecoderConfig, Matrix, Weights } from "./models/types.ts";
+
+/** Logits for every position, [ids.length][vocabSize]. */
+export function referenceLogits(config: DecoderConfig, weights: Weights, ids: readonly number[]): Float64Array[] {
+  const { headSize, nHeads, nKvHeads, normEps } = config;
+  const embedding = dequantise(weights.matrix("token_embd"));
+  const output = config.tiedEmbeddings ? embedding : dequantise(weights.matrix("output"));
+  const rope = ropeTables(config.rope, headSize, ids.length);
+
+  // x: [position][hiddenSize]
+  let x: Float64Array[] = ids.map((id) => embedding.slice(id * config.hiddenSize, (id + 1) * config.hiddenSize));
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    const vector = (name: string) => weights.vector(`blk.${layer}.${name}`);
+    const bias = (name: string) => (config.qkvBias ? vector(`${name}.bias`) : undefined);
+    const linear = (name: string) => {
+      const matrix = weights.matrix(`blk.${layer}.${name}`);
+      const dense = dequantise(matrix);
+      return (input: Float64Array, b?: Float32Array) => multiply(dense, matrix.rows, input, b);
+    };
+
+    // q: [position][nHeads * headSize], k and v: [position][nKvHeads * headSize]
+    const normed = x.map((row) => rmsNorm(row, vector("attn_norm"), normEps));
+    const [toQ, toK, toV] = [linear("attn_q"), linear("attn_k"), linear("attn_v")];
+    const v = normed.map((row) => toV(row, bias("attn_v")));
+    const place = (row: Float64Array, name: string, nRowHeads: number, position: number) => {
+      const heads: Float64Array[] = [];
+      for (let head = 0; head < nRowHeads; head++) {
+        let one: Float64Array = row.slice(head * headSize, (head + 1) * headSize);
+        if (config.qkNorm) one = rmsNorm(one, vector(`${name}_norm`), normEps);
+        heads.push(rotate(one, rope.cos, rope.sin, position));
+      }
+      return heads;
+    };
+    const q = normed.map((row, position) => place(toQ(row, bias("attn_q")), "attn_q", nHeads, position));
+    const k = normed.map((row, position) => place(toK(row, bias("attn_k")), "attn_k", nKvHeads, position));
+
+    const toOutput = linear("attn_output");
+    x = x.map((row, position) => {
+      const mixed = new Float64Array(nHeads * headSize);
+      for (let head = 0; head < nHeads; head++) {
+        const kvHead = Math.floor(head / (nHeads / nKvHeads));
+        const scores = Float64Array.from({ length: position + 1 }, (_, past) => {
+          return dot(q[position][head], k[past][kvHead]) / Math.sqrt(headSize);
+        });
+        softmax(scores).forEach((p, past) => {
+          for (let i = 0; i < headSize; i++) mixed[head * headSize + i] += p * v[past][kvHead * headSize + i];
+        });
+      }
+      return add(row, toOutput(mixed));
+    });
+
+    const [toGate, toUp, toDown] = [linear("ffn_gate"), linear("ffn_up"), linear("ffn_down")];
+    x = x.map((row) => {
+      const input = rmsNorm(row, vector("ffn_norm"), normEps);
+      const gate = toGate(input);
+      const up = toUp(input);
+      return add(row, toDown(gate.map((g, i) => (g / (1 + Math.exp(-g))) * up[i])));
+    });
+  }
+  return x.map((row) => multiply(output, config.vocabSize, rmsNorm(row, weights.vector("output_norm"), normEps)));
+}
+
+/** The float64 values of a matrix, [rows, cols]. */
+export function dequantise(matrix: Matrix): Float64Array {
+  if (matrix.kind === "f32") return Float64Array.from(matrix.data);
+  const { bits, rows, cols, packed, scales } = matrix;
+  const blocks = Math.ceil(cols / 32);
+  const zeroPoint = bits === 4 ? 8 : 128;
+  const values = new Float64Array(rows * cols);
+  for (let row = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++) {
+      const at = row * blocks * 32 + col;
+      const stored = bits === 8 ? packed[at] : (packed[at >> 1] >> (4 * (at & 1))) & 15;
+      values[row * cols + col] = (stored - zeroPoint) * scales[row * blocks + (col >> 5)];
+    }
+  }
+  return values;
+}
+
+/** matrix [rows, input.length] times input, plus bias [rows]. */
+function multiply(matrix: Float64Array, rows: number, input: Float64Array, bias?: Float32Array): Float64Array {
+  const cols = input.length;
+  return Float64Array.from({ length: rows }, (_, row) => {
+    let sum = bias?.[row] ?? 0;
+    for (let col = 0; col < cols; col++) sum += matrix[row * cols + col] * input[col];
+    return sum;
+  });
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, value, i) => sum + value * b[i], 0);
+}
+
+function add(a: Float64Array, b: Float64Array): Float64Array {
+  return a.map((value, i) => value + b[i]);
+}
+
+function rmsNorm(x: Float64Array, weight: Float32Array, eps: number): Float64Array {
+  const scale = 1 / Math.sqrt(dot(x, x) / x.length + eps);
+  return x.map((value, i) => value * scale * weight[i]);
+}
+
+/** Rotates the pairs (i, i + headSize / 2) of one head by its position's angles. */
+function rotate(head: Float64Array, cos: Float32Array, sin: Float32Array, position: number): Float64Array {
+  const half = head.length / 2;
+  return head.map((value, i) => {
+    const at = position * half + (i % half);
+    return i < half ? value * cos[at] - head[i + half] * sin[at] : value * cos[at] + head[i - half] * sin[at];
+  });
+}
+
+function softmax(scores: Float64Array): Float64Array {
+  const max = scores.reduce((a, b) => Math.max(a, b));
+  const exps = scores.map((score) => Math.exp(score - max));
+  const sum = exps.reduce((a, b) => a + b);
+  return exps.map((value) => value / sum);
+}

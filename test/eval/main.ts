@@ -1,0 +1,47 @@
+/** `npm run eval -- <what> ...`: measurements of quality. The result goes to stdout, all else to stderr. */
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { LongsightError } from "../../engine/errors.ts";
+import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
+
+const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [--limit N] [--json]
+  Ranks the files of each case's commit; DIR holds bare git repositories as OWNER+NAME/repo.`;
+
+const OPTIONS = {
+  cases: { type: "string" },
+  repos: { type: "string" },
+  limit: { type: "string" },
+  json: { type: "boolean" },
+} as const;
+
+/** Paths are relative to where the user typed the command, which npm keeps in INIT_CWD. */
+const userPath = (path: string) => resolve(process.env.INIT_CWD ?? process.cwd(), path);
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    throw new LongsightError("bad-input", `${(error as Error).message}\n${USAGE}`);
+  }
+}
+
+async function main(): Promise<void> {
+  const { positionals, values } = parse(process.argv.slice(2));
+  const { cases, repos, json } = values;
+  if (positionals[0] !== "retrieval" || !cases || !repos) throw new LongsightError("bad-input", USAGE);
+  const limit = values.limit === undefined ? undefined : Number(values.limit);
+  if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
+    throw new LongsightError("bad-input", `--limit takes a whole number above 0, not "${values.limit}".`);
+  }
+  const warn = (sentence: string) => console.error(sentence);
+  const result = await evaluateRetrieval({ cases: userPath(cases), repos: userPath(repos), limit, warn });
+  console.log(json ? JSON.stringify(result) : formatRetrieval(result));
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof LongsightError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
