@@ -1,4 +1,5 @@
 /** Turns the tensors of a model file into the matrices and vectors of the Weights contract, some rows at a time. */
+import { setImmediate } from "node:timers/promises";
 import { dequantise } from "./dequantise.ts";
 import { damaged } from "./files/byte-file.ts";
 import { type ModelFile, requireTensor } from "./files/model-file.ts";
@@ -92,6 +93,27 @@ function int4Error(file: ModelFile, conversion: Conversion): number {
     quantise(weights, 1, conversion.cols, 4, sums);
   }
   return relativeError(sums);
+}
+
+/** Whether a conversion keeps the file's exact values, so that it has no rounding error. */
+export function isExact({ type, target }: Conversion): boolean {
+  return target === "f32" || (target === 4 && type === "Q4_0") || (target === 8 && type === "Q8_0");
+}
+
+/** The rounding error of one weight's conversion, over all its rows; reads nothing where the conversion is exact. */
+export async function measureRounding(
+  file: ModelFile,
+  conversion: Conversion,
+  signal: AbortSignal | undefined,
+): Promise<ErrorSums> {
+  const sums = { squaredError: 0, squaredWeights: 0 };
+  if (isExact(conversion)) return sums;
+  for (const piece of pieces(conversion)) {
+    convertRows(file, conversion, piece, sums);
+    await setImmediate();
+    signal?.throwIfAborted();
+  }
+  return sums;
 }
 
 /** The row ranges a weight is converted in: whole heads where rows are reordered. */

@@ -6,6 +6,9 @@ import type { ModelFile } from "./files/model-file.ts";
 
 export const HYBRID_FORMAT = "longsight-hybrid-1";
 
+/** Rows of an int8 matrix NAME have their scales in the tensor NAME.scale. */
+export const SCALE_ENDING = ".scale";
+
 /** Lightning layers keep a constant state; retrieval layers attend to a window and to memory blocks. */
 export type HybridLayer = "lightning" | "retrieval";
 

@@ -4,7 +4,7 @@ import { LongsightError } from "../errors.ts";
 import { damaged } from "./files/byte-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
 import { openSafetensors } from "./files/safetensors.ts";
-import { type HybridConfig, hybridTensors, readHybridConfig } from "./hybrid-config.ts";
+import { type HybridConfig, hybridTensors, readHybridConfig, SCALE_ENDING } from "./hybrid-config.ts";
 import type { FloatMatrix, Weights } from "./types.ts";
 
 export interface HybridModel {
@@ -41,7 +41,7 @@ function readWeights(file: ModelFile, config: HybridConfig): Weights {
     known.add(name);
     const bytes = file.read(name);
     hash.update(name).update(bytes);
-    const scaleName = `${name}.scale`;
+    const scaleName = name + SCALE_ENDING;
     if (file.tensors.get(name)?.type !== "I8") {
       checkType(file, name);
       tensors.set(name, { shape, data: new Float32Array(bytes.buffer) });

@@ -36,7 +36,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   const file = openModelFile(path);
   try {
     const config = readConfig(file);
-    const weights = await openWeights(file, config, options);
+    const weights = await withCancelled(path, options, openWeights(file, config, options));
     const close = () => {
       weights.close();
       file.close();
@@ -44,16 +44,34 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
     return { file, config, weights, close };
   } catch (error) {
     file.close();
-    if (!options.signal?.aborted) throw error;
-    throw new LongsightError("cancelled", `Loading ${path} was cancelled; start it again when needed.`);
+    throw error;
   }
+}
+
+/** Waits for work on a model; where its signal aborted, whatever it fails with becomes the error "cancelled". */
+export async function withCancelled<T>(path: string, { signal }: WriteOptions, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    throw new LongsightError("cancelled", `Reading ${path} was cancelled; start it again when needed.`);
+  }
+}
+
+/** Where the converted weights of a model lie once they are made, and what identifies them. Reads the whole model. */
+export async function locateWeights(
+  file: ModelFile,
+  setting: WeightSetting,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly path: string; readonly fingerprint: string }> {
+  const content = await contentHash(file.files, signal);
+  const fingerprint = createHash("sha256").update(`${content} ${setting} ${FORMAT_VERSION}`).digest("hex");
+  return { path: join(cacheDir(), "weights", `${fingerprint}.weights`), fingerprint };
 }
 
 async function openWeights(file: ModelFile, config: DecoderConfig, options: OpenModelOptions): Promise<StoredWeights> {
   const setting = options.weights ?? "auto";
-  const content = await contentHash(file.files, options.signal);
-  const fingerprint = createHash("sha256").update(`${content} ${setting} ${FORMAT_VERSION}`).digest("hex");
-  const path = join(cacheDir(), "weights", `${fingerprint}.weights`);
+  const { path, fingerprint } = await locateWeights(file, setting, options.signal);
   if (existsSync(path)) {
     try {
       return await readWeights(path, fingerprint);

@@ -8,13 +8,14 @@
  * Every part starts at a multiple of 64 and carries a CRC-32 in the index.
  */
 import type { Conversion } from "./convert.ts";
+import type { ErrorSums } from "./quantise.ts";
 import type { TensorType } from "./types.ts";
 
 export const MAGIC = "LSWEIGHT";
 export const HEADER_BYTES = 64;
 
 /** Part of every fingerprint: raise it whenever the layout or the arithmetic of the conversion changes. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 const ALIGNMENT = 64;
 
@@ -37,8 +38,8 @@ export interface StoredWeight {
   readonly scales?: Part;
   /** The type in the model file. */
   readonly sourceType: TensorType;
-  /** Relative root-mean-square error against the model file's own values; 0 where the conversion is exact. */
-  readonly relativeError: number;
+  /** The rounding error against the model file's own values; all 0 where the conversion is exact. */
+  readonly rounding: ErrorSums;
 }
 
 /** The sizes of a converted weight's parts, in bytes. */

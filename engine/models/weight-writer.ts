@@ -7,7 +7,6 @@ import { crc32 } from "node:zlib";
 import { fileError } from "../errors.ts";
 import { type Conversion, convertRows, pieces } from "./convert.ts";
 import type { ModelFile } from "./files/model-file.ts";
-import { relativeError } from "./quantise.ts";
 import { FORMAT_VERSION, HEADER_BYTES, MAGIC, type Part, place, type StoredWeight } from "./weight-format.ts";
 
 export interface WriteOptions {
@@ -60,11 +59,11 @@ async function writeWeight(
   signal: AbortSignal | undefined,
 ): Promise<StoredWeight> {
   const { name, isVector, rows, cols, target, type } = conversion;
-  const sums = { squaredError: 0, squaredWeights: 0 };
+  const rounding = { squaredError: 0, squaredWeights: 0 };
   const data = new PartWriter(descriptor, at.data);
   const scales = new PartWriter(descriptor, at.scales);
   for (const piece of pieces(conversion)) {
-    const matrix = convertRows(file, conversion, piece, sums);
+    const matrix = convertRows(file, conversion, piece, rounding);
     data.write(matrix.kind === "f32" ? matrix.data : matrix.packed);
     if (matrix.kind === "quant") scales.write(matrix.scales);
     await setImmediate();
@@ -73,7 +72,7 @@ async function writeWeight(
   return {
     ...{ name, isVector, rows, cols, bits: target === "f32" ? 32 : target, data: data.part() },
     ...(target === "f32" ? {} : { scales: scales.part() }),
-    ...{ sourceType: type, relativeError: relativeError(sums) },
+    ...{ sourceType: type, rounding },
   };
 }
 

@@ -12,7 +12,7 @@ import type { DecoderConfig } from "../../engine/models/types.ts";
 import { testData } from "../data.ts";
 import {
   aligned,
-  f32,
+  configMetadata,
   ggufHeader,
   list,
   sizeOf,
@@ -69,17 +69,9 @@ export function makeRandomModel(path: string, config: DecoderConfig = QWEN_0_5B)
 function metadata(config: DecoderConfig): Record<string, Value> {
   const { tokens, types, merges } = vocabulary(config.vocabSize);
   return {
-    "general.architecture": text(config.architecture),
+    ...configMetadata(config),
     "general.name": text("random weights"),
     "general.file_type": u32(2),
-    [`${config.architecture}.block_count`]: u32(config.nLayers),
-    [`${config.architecture}.context_length`]: u32(config.contextLength),
-    [`${config.architecture}.embedding_length`]: u32(config.hiddenSize),
-    [`${config.architecture}.feed_forward_length`]: u32(config.ffnSize),
-    [`${config.architecture}.attention.head_count`]: u32(config.nHeads),
-    [`${config.architecture}.attention.head_count_kv`]: u32(config.nKvHeads),
-    [`${config.architecture}.attention.layer_norm_rms_epsilon`]: f32(config.normEps),
-    [`${config.architecture}.rope.freq_base`]: f32(config.rope.theta),
     "tokenizer.ggml.model": text("gpt2"),
     "tokenizer.ggml.pre": text("qwen2"),
     "tokenizer.ggml.tokens": texts(tokens),

@@ -43,6 +43,7 @@ export interface TokenizerParts {
 
 /** A model's own tokenizer: what the contract asks for, and what prompts need to know besides. */
 export interface ModelTokenizer extends Tokenizer {
+  readonly kind: "byte-level BPE" | "SentencePiece";
   readonly eosId: number | undefined;
   /** The model's chat template (Jinja), where its files hold one. */
   readonly chatTemplate: string | undefined;
@@ -62,6 +63,7 @@ const NO_BYTES = new Uint8Array(0);
 const utf8 = new TextEncoder();
 
 export class BpeTokenizer implements ModelTokenizer {
+  readonly kind: "byte-level BPE" | "SentencePiece";
   readonly vocabSize: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
@@ -76,6 +78,7 @@ export class BpeTokenizer implements ModelTokenizer {
 
   constructor(parts: TokenizerParts) {
     this.#parts = parts;
+    this.kind = parts.marksSpaces ? "SentencePiece" : "byte-level BPE";
     this.vocabSize = parts.vocabulary.texts.length;
     this.bosId = parts.bosId;
     this.eosId = parts.eosId;

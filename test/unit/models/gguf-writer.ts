@@ -1,6 +1,6 @@
 /** Builds GGUF files for tests and benchmarks. Source: the GGUF specification, version 3. */
 import { byteLengthOf, GGUF_TYPE_NAMES } from "../../../engine/models/files/tensor-types.ts";
-import type { TensorType } from "../../../engine/models/types.ts";
+import type { DecoderConfig, TensorType } from "../../../engine/models/types.ts";
 
 /** A typed metadata value, by GGUF's own type names; an array names its items' type. */
 export type Value =
@@ -71,6 +71,22 @@ export function gguf(
     return padded;
   });
   return Buffer.concat([ggufHeader(metadata, tensors), ...data]);
+}
+
+/** The settings of a model, under the keys that GGUF has for them. */
+export function configMetadata(config: DecoderConfig): Record<string, Value> {
+  const { architecture } = config;
+  return {
+    "general.architecture": text(architecture),
+    [`${architecture}.block_count`]: u32(config.nLayers),
+    [`${architecture}.context_length`]: u32(config.contextLength),
+    [`${architecture}.embedding_length`]: u32(config.hiddenSize),
+    [`${architecture}.feed_forward_length`]: u32(config.ffnSize),
+    [`${architecture}.attention.head_count`]: u32(config.nHeads),
+    [`${architecture}.attention.head_count_kv`]: u32(config.nKvHeads),
+    [`${architecture}.attention.layer_norm_rms_epsilon`]: f32(config.normEps),
+    [`${architecture}.rope.freq_base`]: f32(config.rope.theta),
+  };
 }
 
 function encode(value: Value): Buffer {
