@@ -10,12 +10,12 @@ export interface AttentionInputs {
   readonly lastPosition: Value;
   /** int32 scalar: tokens in the cache after this run. */
   readonly totalLength: Value;
-  /** float32 [positions, headSize / 2] */
+  /** float32 [positions, cached head size / 2] */
   readonly cos: Value;
   readonly sin: Value;
 }
 
-/** A layer's cache before and after the run, each [1, nKvHeads, capacity, headSize]; both are the same memory. */
+/** A layer's cache before and after the run, each [1, nKvHeads, capacity, cached head size]; both are the same memory. */
 export interface KvCache {
   readonly key: Value;
   readonly value: Value;
@@ -26,12 +26,12 @@ export interface KvCache {
 /** Projections before rotation: one packed [1, n, (nHeads + 2 nKvHeads) headSize], or three. */
 export type Projections = { readonly qkv: Value } | { readonly q: Value; readonly k: Value; readonly v: Value };
 
-/** GroupQueryAttention takes head sizes that are multiples of this; smaller heads are filled up with zeros. */
-const HEAD_UNIT = 16;
+/** GroupQueryAttention rotates halves of heads whose sizes are multiples of this; other halves are filled up with zeros. */
+const HALF_UNIT = 8;
 
-/** The head size of a layer's cache. */
+/** The head size of a layer's cache and of its rotary tables. */
 export function cachedHeadSize(headSize: number): number {
-  return Math.ceil(headSize / HEAD_UNIT) * HEAD_UNIT;
+  return 2 * HALF_UNIT * Math.ceil(headSize / 2 / HALF_UNIT);
 }
 
 export interface Heads {
@@ -65,11 +65,11 @@ export function denseAttention(
   return [resizeHeads(graph, mixed, nHeads, cached, headSize), key, value];
 }
 
-/** Cuts heads or fills them up with zeros: x [1, n, nHeads * from] -> [1, n, nHeads * to]. */
+/** Cuts the halves of heads or fills them up with zeros: x [1, n, nHeads * from] -> [1, n, nHeads * to]. */
 function resizeHeads(graph: GraphBuilder, x: Value, nHeads: number, from: number, to: number): Value {
   if (from === to) return x;
-  const split = graph.node("Reshape", [x, graph.ints(1, -1, nHeads, from)]);
+  const halves = graph.node("Reshape", [x, graph.ints(1, -1, 2 * nHeads, from / 2)]);
   // A negative pad cuts.
-  const resized = graph.node("Pad", [split, graph.ints(0, 0, 0, 0, 0, 0, 0, to - from)]);
+  const resized = graph.node("Pad", [halves, graph.ints(0, 0, 0, 0, 0, 0, 0, (to - from) / 2)]);
   return graph.node("Reshape", [resized, graph.ints(1, -1, nHeads * to)]);
 }

@@ -34,24 +34,31 @@ export function ropeFrequencies(rope: RopeConfig, headSize: number): Float64Arra
   });
 }
 
-/** Cosines and sines of positions 0 .. nPositions - 1, each [nPositions, headSize / 2]. */
+/** Cosines and sines of positions 0 .. nPositions - 1, each [nPositions, width]. */
 export interface RopeTables {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
 }
 
-/** The tables for the first `nPositions` positions; YaRN's attention factor is multiplied in. */
-export function ropeTables(rope: RopeConfig, headSize: number, nPositions: number): RopeTables {
+/**
+ * The tables for the first `nPositions` positions; YaRN's attention factor is multiplied in. Rows are filled up with
+ * zeros to `width` pairs, headSize / 2 where it is not given.
+ */
+export function ropeTables(
+  rope: RopeConfig,
+  headSize: number,
+  nPositions: number,
+  width: number = headSize / 2,
+): RopeTables {
   const frequencies = ropeFrequencies(rope, headSize);
   const amplitude = rope.scaling?.kind === "yarn" ? rope.scaling.attentionFactor : 1;
-  const half = frequencies.length;
-  const cos = new Float32Array(nPositions * half);
-  const sin = new Float32Array(nPositions * half);
+  const cos = new Float32Array(nPositions * width);
+  const sin = new Float32Array(nPositions * width);
   for (let position = 0; position < nPositions; position++) {
-    for (let i = 0; i < half; i++) {
+    for (let i = 0; i < frequencies.length; i++) {
       const angle = position * frequencies[i];
-      cos[position * half + i] = amplitude * Math.cos(angle);
-      sin[position * half + i] = amplitude * Math.sin(angle);
+      cos[position * width + i] = amplitude * Math.cos(angle);
+      sin[position * width + i] = amplitude * Math.sin(angle);
     }
   }
   return { cos, sin };

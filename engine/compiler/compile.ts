@@ -3,7 +3,7 @@
  * onnxruntime repacks quantised weights for each session, so two graphs would hold two copies of the model.
  *
  * Inputs: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted;
- * last_position int32 [1] and total_length int32 [1] (see AttentionInputs); cos, sin float32 [positions, headSize / 2];
+ * last_position int32 [1] and total_length int32 [1] (see AttentionInputs); cos, sin float32 [positions, cached head size / 2];
  * past.<layer>.key and past.<layer>.value float32 [1, nKvHeads, capacity, cached head size].
  * Outputs: logits float32 [1, nRows, vocabSize]; present.<layer>.key and .value, the same memory as the past ones.
  */
@@ -52,8 +52,8 @@ class Compiler {
     const inputs = {
       lastPosition: graph.input("last_position", "int32", [1]),
       totalLength: graph.input("total_length", "int32", [1]),
-      cos: graph.input("cos", "float32", ["positions", headSize / 2]),
-      sin: graph.input("sin", "float32", ["positions", headSize / 2]),
+      cos: graph.input("cos", "float32", ["positions", cachedHeadSize(headSize) / 2]),
+      sin: graph.input("sin", "float32", ["positions", cachedHeadSize(headSize) / 2]),
     };
 
     // x is the residual stream [1, n, hiddenSize]; delta is what the last sublayer adds to it.

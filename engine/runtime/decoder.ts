@@ -50,15 +50,16 @@ export class Decoder {
   #bind() {
     const { nLayers, nKvHeads, headSize, rope } = this.#config;
     const { capacity, keys, values } = this.#cache;
-    const { cos, sin } = ropeTables(rope, headSize, capacity);
-    const tableShape = [capacity, headSize / 2];
+    const cached = cachedHeadSize(headSize);
+    const { cos, sin } = ropeTables(rope, headSize, capacity, cached / 2);
+    const tableShape = [capacity, cached / 2];
     const feeds: Record<string, Tensor> = {
       cos: new Tensor("float32", cos, tableShape),
       sin: new Tensor("float32", sin, tableShape),
     };
     const fetches: Record<string, Tensor> = {};
     for (let layer = 0; layer < nLayers; layer++) {
-      const shape = [1, nKvHeads, capacity, cachedHeadSize(headSize)];
+      const shape = [1, nKvHeads, capacity, cached];
       feeds[`past.${layer}.key`] = fetches[`present.${layer}.key`] = new Tensor("float32", keys[layer], shape);
       feeds[`past.${layer}.value`] = fetches[`present.${layer}.value`] = new Tensor("float32", values[layer], shape);
     }

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { openHybrid } from "../../engine/models/hybrid.ts";
 import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
-import { assertClose, fixture } from "../unit/hybrid-golden.ts";
+import { assertClose } from "../unit/close.ts";
+import { fixture } from "../unit/hybrid-golden.ts";
 
 let decoder: HybridDecoder;
 before(async () => {

@@ -6,7 +6,8 @@ import { type HybridModel, openHybrid } from "../../engine/models/hybrid.ts";
 import { HybridReference } from "../../engine/reference-hybrid.ts";
 import { HybridDecoder, type MemoryTokens } from "../../engine/runtime/hybrid.ts";
 import { HybridState } from "../../engine/runtime/hybrid-state.ts";
-import { assertClose, fixture } from "../unit/hybrid-golden.ts";
+import { assertClose } from "../unit/close.ts";
+import { fixture } from "../unit/hybrid-golden.ts";
 
 let model: HybridModel;
 let decoder: HybridDecoder;

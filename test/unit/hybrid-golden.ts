@@ -1,5 +1,4 @@
 /** Golden cases of models in the default model's format, computed by the training code (PyTorch). */
-import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { MemoryClass } from "../../engine/models/hybrid-config.ts";
@@ -38,23 +37,3 @@ export const fixture = goldenModel("the hybrid fixture", join(packageRoot, "test
 
 /** The fixture and the model that ships. */
 export const goldenModels = [fixture, goldenModel("the default model", defaultModelDir)];
-
-type Numbers = ArrayLike<number>;
-
-/** Fails unless the numbers differ by at most `tolerance`. */
-export function assertClose(actual: Numbers, expected: Numbers, tolerance: number, what: string): void {
-  assert.equal(actual.length, expected.length, `${what}: length`);
-  let worst = 0;
-  for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs(actual[i] - expected[i]);
-    worst = difference > worst || Number.isNaN(difference) ? difference : worst;
-  }
-  assert.ok(worst <= tolerance, `${what} differs by ${worst}`);
-}
-
-/** The index of the largest number. */
-export function argmax(values: Numbers): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
-}

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { openHybrid } from "../../engine/models/hybrid.ts";
 import { MEMORY_CLASSES } from "../../engine/models/hybrid-config.ts";
 import { HybridReference, type ReferenceMemory } from "../../engine/reference-hybrid.ts";
-import { argmax, assertClose, goldenModels } from "./hybrid-golden.ts";
+import { argmax, assertClose } from "./close.ts";
+import { goldenModels } from "./hybrid-golden.ts";
 
 for (const { name, folder, skip, cases } of goldenModels) {
   test(`${name}: the reference equals the training code`, { skip }, () => {

@@ -5,7 +5,7 @@ import { lightningAttention, repeatedLogDecay } from "../../../engine/attention/
 import { windowAttention, windowBiasRange } from "../../../engine/attention/window.ts";
 import { GraphBuilder } from "../../../engine/onnx/graph.ts";
 import { createSession, type InferenceSession, Tensor } from "../../../engine/runtime/session.ts";
-import { assertClose } from "../hybrid-golden.ts";
+import { assertClose } from "../close.ts";
 
 /** Numbers that look random and are the same in every run. */
 const noise = (n: number, seed = 1) =>

@@ -6,8 +6,9 @@ import { HybridReference } from "../../../engine/reference-hybrid.ts";
 import { HybridDecoder } from "../../../engine/runtime/hybrid.ts";
 import { HybridEncoder } from "../../../engine/runtime/hybrid-encoder.ts";
 import { memoryTokens, quantiseRows } from "../../../engine/runtime/hybrid-memory.ts";
+import { assertClose } from "../close.ts";
 import { bytesTokenizer } from "../complete/bytes-tokenizer.ts";
-import { assertClose, fixture, goldenModels } from "../hybrid-golden.ts";
+import { fixture, goldenModels } from "../hybrid-golden.ts";
 
 const options = { nThreads: 1 };
 /** Ids 64 and up; the fixture's vocabulary ends at 160, so texts here use low characters only. */

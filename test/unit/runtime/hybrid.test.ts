@@ -4,7 +4,8 @@ import { openHybrid } from "../../../engine/models/hybrid.ts";
 import { MEMORY_CLASSES } from "../../../engine/models/hybrid-config.ts";
 import { HybridReference } from "../../../engine/reference-hybrid.ts";
 import { groupQuery, HybridDecoder, type MemoryTokens } from "../../../engine/runtime/hybrid.ts";
-import { argmax, assertClose, type GoldenMemory, goldenModels } from "../hybrid-golden.ts";
+import { argmax, assertClose } from "../close.ts";
+import { type GoldenMemory, goldenModels } from "../hybrid-golden.ts";
 
 const options = { nThreads: 1 };
 
