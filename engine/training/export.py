@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from . import tokenizer
 from .bits import bits_per_byte, held_out_rows, validation_sampler
@@ -33,6 +33,19 @@ def load(run: str) -> tuple[Model, dict]:
     model = Model(CONFIGS[state["config"]]).eval()
     model.load_state_dict(state["model"])
     return model, state["at"]
+
+
+def load_export(folder: Path = OUT) -> tuple[Model, int]:
+    """The exported model, its weights dequantised, and the tokens it was trained on. Its tokenizer becomes the training data's."""
+    config = json.loads((folder / "config.json").read_text())
+    model = Model(CONFIGS[config["name"]])
+    load_file_tensors(model, from_file(load_file(folder / "model.safetensors")))
+    ours, theirs = tokenizer.path_of(model.config.vocab_size), (folder / "tokenizer.json").read_bytes()
+    if not ours.exists():
+        write_atomic(ours, theirs)
+    elif ours.read_bytes() != theirs:
+        raise SystemExit(f"{ours} is not the exported model's tokenizer: remove it to continue from the export.")
+    return model, config["trained_tokens"]
 
 
 def main() -> None:

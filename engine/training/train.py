@@ -1,4 +1,4 @@
-"""One run of training: `python -m training.train --run NAME --config tiny --stage file [--from OTHER] [--minutes M | --tokens N]`.
+"""One run of training: `python -m training.train --run NAME --config tiny --stage file [--from OTHER | --from-export] [--minutes M | --tokens N]`.
 
 Repeating the command continues the run from its last checkpoint; killing it at any moment loses at most the time since then. Without a
 budget the learning rate stays constant for ever, and `--from NAME --minutes M --decay 1` in a new run anneals it. The data position is
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from . import stages, tokenizer
+from . import export, stages, tokenizer
 from .bits import bits_per_byte, held_out_rows, validation_sampler
 from .config import CONFIGS
 from .corpus import Corpus
@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--config", choices=CONFIGS, required=True)
     parser.add_argument("--stage", choices=stages.STAGES, required=True)
     parser.add_argument("--from", dest="parent", help="run whose weights and optimiser state to start from")
+    parser.add_argument("--from-export", action="store_true", help="start from the weights in models/default, with a fresh optimiser")
     parser.add_argument("--minutes", type=float, help="budget of training time")
     parser.add_argument("--tokens", type=float, help="budget of tokens")
     parser.add_argument("--decay", type=float, default=0.2, help="share of the budget over which the rate falls")
@@ -57,10 +58,13 @@ def main() -> None:
     torch.manual_seed(args.seed)
     config, folder = CONFIGS[args.config], RUNS / args.run
     folder.mkdir(parents=True, exist_ok=True)
-    model = Model(config)
-    optimizer = Optimizer(model)
-    at = {"step": 0, "first_step": 0, "tokens": 0, "seconds": 0.0, "best": float("inf")}
     own, parent = folder / "checkpoint.pt", RUNS / (args.parent or "") / "checkpoint.pt"
+    model, tokens = export.load_export() if args.from_export and not own.exists() else (Model(config), 0)
+    if model.config != config:
+        raise SystemExit(f"models/default holds the size {model.config.name}, not {config.name}.")
+    optimizer = Optimizer(model)
+    step = tokens // (args.rows * args.length)
+    at = {"step": step, "first_step": step, "tokens": tokens, "seconds": 0.0, "best": float("inf"), "tokens_before": tokens}
     if own.exists() or args.parent:
         state = torch.load(own if own.exists() else parent, weights_only=True)
         model.load_state_dict(state["model"])
