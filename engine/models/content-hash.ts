@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { cacheDir } from "../paths.ts";
 import { ByteFile } from "./files/byte-file.ts";
+import { temporaryName } from "./temporary-file.ts";
 
 const PIECE_BYTES = 8 << 20;
 
@@ -49,7 +50,7 @@ function readMemo(memo: string, identity: string): string | undefined {
 }
 
 function writeMemo(memo: string, text: string): void {
-  const temporary = `${memo}.${process.pid}.tmp`;
+  const temporary = temporaryName(memo);
   try {
     mkdirSync(dirname(memo), { recursive: true });
     writeFileSync(temporary, text);

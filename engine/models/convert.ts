@@ -46,7 +46,7 @@ const PIECE_WEIGHTS = 4 << 20;
 
 /** What every weight of the model becomes under a setting. Reads some rows of each tensor whose form is a choice. */
 export function planConversion(file: ModelFile, config: DecoderConfig, setting: WeightSetting): Conversion[] {
-  const specs = requiredWeights(config);
+  const specs = [...requiredWeights(config)];
   const nWeights = specs.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   return specs.map((spec) => {
     const conversion = describe(file, config, spec);

@@ -14,17 +14,15 @@ const yarnAttentionFactor = (factor: number, scale = 1) => (factor <= 1 ? 1 : 0.
 /** RoPE settings as llama.cpp reads them; throws unsupported or bad-model. */
 export function ropeFromGguf(file: ModelFile, settings: Settings, headSize: number): RopeConfig {
   const theta = settings.positive("rope.freq_base", DEFAULT_THETA);
-  const factor = settings.get("rope.scaling.factor") ?? settings.get("rope.scale_linear");
-  const kind = settings.get("rope.scaling.type") ?? (factor ? "linear" : "none");
+  const isOld = settings.get("rope.scale_linear") && !settings.get("rope.scaling.factor");
+  const factorKey = isOld ? "rope.scale_linear" : "rope.scaling.factor";
+  const kind = settings.get("rope.scaling.type") ?? (settings.get(factorKey) ? "linear" : "none");
   if (file.tensors.has("rope_freqs.weight")) {
     if (kind !== "none") throw settings.unsupported(`frequency factors together with the RoPE scaling ${kind}`);
     return { theta, scaling: { kind: "factors", factors: readFactors(file, headSize) } };
   }
   if (kind === "none") return { theta };
-  if (kind === "linear") {
-    const key = settings.get("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
-    return { theta, scaling: { kind, factor: settings.positive(key) } };
-  }
+  if (kind === "linear") return { theta, scaling: { kind, factor: settings.positive(factorKey) } };
   if (kind !== "yarn") throw settings.unsupported(`the RoPE scaling ${kind}`);
   if (settings.get("rope.scaling.yarn_log_multiplier")) throw settings.unsupported("YaRN with a log multiplier");
   const yarnFactor = settings.positive("rope.scaling.factor");

@@ -7,8 +7,11 @@ export interface WeightSpec {
   readonly shape: readonly [number, number] | readonly [number];
 }
 
-/** Every weight of a model of this configuration. With tied embeddings there is no "output". */
-export function requiredWeights(config: DecoderConfig): WeightSpec[] {
+/**
+ * Every weight of a model of this configuration, one after another: the number of layers may still be a lie that only
+ * the first missing tensor shows. With tied embeddings there is no "output".
+ */
+export function* requiredWeights(config: DecoderConfig): Generator<WeightSpec> {
   const { hiddenSize, ffnSize, vocabSize } = config;
   const qSize = config.nHeads * config.headSize;
   const kvSize = config.nKvHeads * config.headSize;
@@ -32,15 +35,12 @@ export function requiredWeights(config: DecoderConfig): WeightSpec[] {
     layer.push({ name: "attn_q_norm", shape: [config.headSize] });
     layer.push({ name: "attn_k_norm", shape: [config.headSize] });
   }
-  const weights: WeightSpec[] = [
-    { name: "token_embd", shape: [vocabSize, hiddenSize] },
-    { name: "output_norm", shape: [hiddenSize] },
-  ];
-  if (!config.tiedEmbeddings) weights.push({ name: "output", shape: [vocabSize, hiddenSize] });
+  yield { name: "token_embd", shape: [vocabSize, hiddenSize] };
+  yield { name: "output_norm", shape: [hiddenSize] };
+  if (!config.tiedEmbeddings) yield { name: "output", shape: [vocabSize, hiddenSize] };
   for (let i = 0; i < config.nLayers; i++) {
-    for (const { name, shape } of layer) weights.push({ name: `blk.${i}.${name}`, shape });
+    for (const { name, shape } of layer) yield { name: `blk.${i}.${name}`, shape };
   }
-  return weights;
 }
 
 const HUGGING_FACE_MODEL: Record<string, string> = {

@@ -1,5 +1,5 @@
 /** Converts a model into a file of weights, piece by piece, so that memory stays far below the model's size. */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -7,6 +7,7 @@ import { crc32 } from "node:zlib";
 import { fileError } from "../errors.ts";
 import { type Conversion, convertRows, pieces } from "./convert.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { removeAbandoned, temporaryName } from "./temporary-file.ts";
 import { FORMAT_VERSION, HEADER_BYTES, MAGIC, type Part, place, type StoredWeight } from "./weight-format.ts";
 
 export interface WriteOptions {
@@ -25,10 +26,11 @@ export async function writeWeights(
   conversions: readonly Conversion[],
   { onProgress, signal }: WriteOptions = {},
 ): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  const temporary = temporaryName(path);
   let descriptor: number | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true });
+    removeAbandoned(dirname(path));
     descriptor = openSync(temporary, "wx");
     const { offsets, end } = place(conversions);
     const stored: StoredWeight[] = [];

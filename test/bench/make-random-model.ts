@@ -50,7 +50,7 @@ const UNUSED = 5;
 
 /** Writes the model; throws where the tokenizer data is absent. */
 export function makeRandomModel(path: string, config: DecoderConfig = QWEN_0_5B): void {
-  const tensors = requiredWeights(config).map(
+  const tensors = [...requiredWeights(config)].map(
     ({ name, shape }): TensorEntry => ({
       name: tensorName("gguf", name),
       type: shape.length === 2 ? "Q4_0" : "F32",

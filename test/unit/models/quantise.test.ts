@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type ErrorSums, quantise, relativeError, repackQ4_0, repackQ8_0 } from "../../../engine/models/quantise.ts";
 import { expand } from "./expand.ts";
-import { numbers, referenceBlocks } from "./small-model.ts";
+import { assertSame, numbers, referenceBlocks } from "./small-model.ts";
 
 test("Q4_0 and Q8_0 blocks are repacked without any change of value", () => {
   for (const [type, repack] of [
@@ -13,7 +13,7 @@ test("Q4_0 and Q8_0 blocks are repacked without any change of value", () => {
     const { bytes, floats } = referenceBlocks(type);
     const matrix = repack(bytes, 4, 64);
     assert.equal(matrix.bits, type === "Q4_0" ? 4 : 8);
-    assert.deepEqual(expand(matrix), floats, type);
+    assertSame(expand(matrix), floats, type);
   }
 });
 

@@ -1,4 +1,5 @@
 /** Small made-up models as files, in any tensor type: every weight is drawn from a fixed sequence. */
+import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import { requiredWeights, tensorName } from "../../../engine/models/tensor-names
 import { CHAR_OF_BYTE } from "../../../engine/models/tokenizer/byte-alphabet.ts";
 import type { DecoderConfig, TensorType } from "../../../engine/models/types.ts";
 import { packageRoot } from "../../../engine/paths.ts";
-import { configMetadata, gguf, list, texts as stringList, text, type Value } from "./gguf-writer.ts";
+import { configMetadata, gguf, list, texts as stringList, type TensorEntry, text, type Value } from "./gguf-writer.ts";
 import { type Entry, safetensors } from "./safetensors-writer.ts";
 import { byteLevelJson } from "./tokenizer/small.ts";
 
@@ -63,6 +64,13 @@ export function numbers(n: number, seed = 1): Float32Array {
   });
 }
 
+/** Fails unless the numbers are equal; zeros of either sign are. */
+export function assertSame(actual: Float32Array, expected: Float32Array, what?: string): void {
+  assert.equal(actual.length, expected.length, what);
+  const at = actual.findIndex((value, i) => value !== expected[i]);
+  assert.equal(at, -1, `${what}: ${actual[at]} at ${at}, not ${expected[at]}`);
+}
+
 /** The bytes of `n` weights: numbers() for F32, otherwise the reference blocks over and over. */
 export function weightBytes(type: TensorType, n: number, seed = 1): Uint8Array {
   if (type === "F32") return new Uint8Array(numbers(n, seed).buffer);
@@ -90,24 +98,25 @@ export const TOKENIZER: Readonly<Record<string, Value>> = {
   "tokenizer.ggml.eos_token_id": { type: "u32", value: NO_TOKENS["<eos>"] },
 };
 
-/** A GGUF file's bytes: matrices in the given type, vectors in F32. */
+/** A GGUF file's bytes: matrices in the given type, vectors in F32, then further tensors. */
 export function smallGguf(
   type: TensorType = "F32",
   config: DecoderConfig = SMALL,
   metadata: Readonly<Record<string, Value>> = TOKENIZER,
+  more: readonly (TensorEntry & { readonly data: Uint8Array })[] = [],
 ): Buffer {
-  const tensors = requiredWeights(config).map(({ name, shape }, i) => {
+  const tensors = [...requiredWeights(config)].map(({ name, shape }, i) => {
     const stored = shape.length === 2 ? type : "F32";
     const n = shape.reduce<number>((product, size) => product * size, 1);
     return { name: tensorName("gguf", name), type: stored, shape, data: weightBytes(stored, n, i + 1) };
   });
-  return gguf({ ...configMetadata(config), ...metadata }, tensors);
+  return gguf({ ...configMetadata(config), ...metadata }, [...tensors, ...more]);
 }
 
 /** The tensors of a safetensors model, all F32. */
 export function smallTensors(config: DecoderConfig): Record<string, Entry> {
   return Object.fromEntries(
-    requiredWeights(config).map(({ name, shape }, i) => {
+    [...requiredWeights(config)].map(({ name, shape }, i) => {
       const n = shape.reduce<number>((product, size) => product * size, 1);
       return [tensorName("safetensors", name), { dtype: "F32", shape, data: weightBytes("F32", n, i + 1) }];
     }),
