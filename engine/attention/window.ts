@@ -52,13 +52,14 @@ export interface WindowAttention {
 
 /**
  * q [n, nHeads, headSize] with the score scale multiplied in, k and v [n, headSize] -> mixed values
- * [n, nHeads, headSize], and the window's new keys and values.
+ * [n, nHeads, headSize], the window's new keys and values, and the last query's weights, the mean over the heads:
+ * [nMemory + 1 + window keys], memory first, then the sink.
  */
 export function windowAttention(
   graph: GraphBuilder,
   [q, k, v]: readonly Value[],
   { name, headSize, maxTokens, window, memory, range, biases }: WindowAttention,
-): [mixed: Value, presentKeys: Value, presentValues: Value] {
+): [mixed: Value, presentKeys: Value, presentValues: Value, newest: Value] {
   const nHeads = biases.sink.length;
   const windowSize = biases.window.length / nHeads;
   const rows = (...parts: Value[]) => graph.node("Concat", parts, { axis: 0 });
@@ -86,7 +87,9 @@ export function windowAttention(
     const range = [graph.ints(1 - windowSize), graph.ints(Number.MAX_SAFE_INTEGER), graph.ints(0)];
     return graph.nodes("Slice", [all, ...range], [output])[0];
   };
-  return [mixed, newest(keys, window.presentKeys), newest(values, window.presentValues)];
+  const last = graph.node("Gather", [weights, graph.ints(-1)], { axis: 0 });
+  const attention = graph.node("ReduceMean", [last, graph.ints(0, 1)], { keepdims: 0 });
+  return [mixed, newest(keys, window.presentKeys), newest(values, window.presentValues), attention];
 }
 
 /**

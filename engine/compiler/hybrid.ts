@@ -5,7 +5,8 @@
  * decoder: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; bias_start and
  * bias_end int64 [2] (windowBiasRange); for every retrieval layer memory.<layer>.keys and .values [nMemory, headSize]
  * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize]; query.<layer> [1, n, routeSize], the routing queries of
- * single tokens, whose mean's direction is a group's query.
+ * single tokens, whose mean's direction is a group's query; attention.<layer> [nMemory + ...], of the last token, memory
+ * first (windowAttention).
  *
  * encoder: ids [b, n] of b sequences -> keys and values [b, n, headSize] of the memory layer; routing
  * [b, n, 2 routeSize + 1]: of every token its routing key, its routing query and its logit in the pooling of its block.
@@ -169,7 +170,7 @@ class HybridCompiler {
     ]);
     const row = graph.ints(-1, headSize);
     const key = rmsNorm(graph, graph.node("Reshape", [k, row]), this.#vector(`${name}.k_norm`), normEps);
-    const [mixed] = windowAttention(graph, [query, key, graph.node("Reshape", [v, row])], {
+    const [mixed, , , attention] = windowAttention(graph, [query, key, graph.node("Reshape", [v, row])], {
       name,
       headSize,
       maxTokens,
@@ -189,6 +190,8 @@ class HybridCompiler {
     });
     const route = this.#linear(u, `${name}.route_q`, `query.${layer}`);
     graph.output(route, "float32", [1, "n", routeSize]);
+    const [newest] = graph.nodes("Identity", [attention], [`attention.${layer}`]);
+    graph.output(newest, "float32", [`nKeys.${layer}`]);
     const joined = graph.node("Reshape", [mixed, graph.ints(1, -1, hiddenSize)]);
     return this.#linear(joined, `${name}.attn_output`);
   }

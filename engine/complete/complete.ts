@@ -1,17 +1,28 @@
 /** Completes code at the cursor: greedy, for any model that can fill in the middle. */
 import { LongsightError } from "../errors.ts";
+import type { CompletionPlace } from "../memory/memory-context.ts";
+import type { MemoryTrace } from "../memory/trace.ts";
 import { fillInTheMiddle } from "../models/fim.ts";
 import { StreamDecoder } from "../models/tokenizer/stream.ts";
 import type { Tokenizer } from "../models/types.ts";
+import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
 import type { TextReader } from "../runtime/reader.ts";
 import { type CursorContext, leadingLines, lineEnding, trailingLines, withPlainLineEnds } from "./context.ts";
 import { completionEnd, withoutSuffixOverlap } from "./end.ts";
+
+/** What a completion may see of the repository beside the text around the cursor. */
+export interface RepositoryContext {
+  /** Undefined where there is nothing to see. */
+  memoryFor(place: CompletionPlace): (RoutedMemory & { trace(): MemoryTrace }) | undefined;
+}
 
 export interface CompleteOptions {
   /** The longest completion, in tokens. */
   readonly maxTokens: number;
   /** Observed between two session runs. */
   readonly signal?: AbortSignal;
+  /** Models without memory layers do without. */
+  readonly repository?: RepositoryContext;
   /** Called with the completion so far, which each call replaces; the result may be shorter than the last one. */
   readonly onText?: (text: string) => void;
 }
@@ -24,6 +35,8 @@ export interface Completion {
   /** The model ended it, its line or block was complete, or maxTokens was reached. */
   readonly stoppedBy: "model" | "end" | "length";
   readonly timingsMs: { readonly prompt: number; readonly total: number };
+  /** What was looked at of the repository's memory, null where there is none. */
+  readonly memory: MemoryTrace | null;
 }
 
 /** A prompt is never longer than this: more text around the cursor costs time and changes little. */
@@ -35,6 +48,9 @@ const SUFFIX_TOKENS = 128;
 /** The path and the markers take this much of a prompt at most. */
 const MAX_PATH_CHARS = 200;
 
+/** A file's imports stand in so many characters at its beginning. */
+const HEAD_CHARS = 20_000;
+
 /**
  * Completes at the cursor. Calls that only append to the prefix read only what is new. Errors: unsupported for a model
  * that cannot fill in the middle, cancelled.
@@ -43,7 +59,7 @@ export async function completeAt(
   model: TextReader,
   tokenizer: Tokenizer,
   context: CursorContext,
-  { maxTokens, signal, onText }: CompleteOptions,
+  { maxTokens, signal, repository, onText }: CompleteOptions,
 ): Promise<Completion> {
   const startedAt = performance.now();
   const fim = fillInTheMiddle(tokenizer);
@@ -63,9 +79,18 @@ export async function completeAt(
       `A completion of ${maxTokens} tokens leaves no room for the text; ask for less.`,
     );
   }
-  const ids = fim.prompt({ ...shown, prefix: trailingLines(tokenizer, prefix, budget - nAround) });
+  const shownPrefix = trailingLines(tokenizer, prefix, budget - nAround);
+  const ids = fim.prompt({ ...shown, prefix: shownPrefix });
+  const cursorLine = lineBreaks(prefix) + 1;
+  const memory = repository?.memoryFor({
+    path,
+    head: (prefix + suffix).slice(0, HEAD_CHARS),
+    cursorLine,
+    firstLine: cursorLine - lineBreaks(shownPrefix),
+    lastLine: cursorLine + lineBreaks(shown.suffix),
+  });
 
-  let logits = await model.readText(ids, { signal });
+  let logits = await model.readText(ids, { signal, memory });
   const prompt = performance.now() - startedAt;
   // Half a character at the end stays inside and is never given out.
   const decoder = new StreamDecoder(tokenizer);
@@ -75,6 +100,7 @@ export async function completeAt(
     nTokens,
     stoppedBy,
     timingsMs: { prompt, total: performance.now() - startedAt },
+    memory: memory?.trace() ?? null,
   });
 
   let text = "";
@@ -90,11 +116,13 @@ export async function completeAt(
     onText?.(restored(text));
     if (nTokens + 1 < maxTokens) {
       ids.push(id);
-      logits = await model.readText(ids, { signal });
+      logits = await model.readText(ids, { signal, memory });
     }
   }
   return finished(text, maxTokens, "length");
 }
+
+const lineBreaks = (text: string) => text.split("\n").length - 1;
 
 function argmax(values: Float32Array): number {
   let best = 0;

@@ -29,6 +29,13 @@ export interface CodeSpan {
   readonly text: string;
 }
 
+export interface EncodeOptions {
+  /** Observed between two session runs. */
+  readonly signal?: AbortSignal;
+  /** Runs a session run when its turn has come. */
+  readonly turn?: <T>(run: () => Promise<T>) => Promise<T>;
+}
+
 export class HybridEncoder {
   readonly config: HybridConfig;
   readonly #session: InferenceSession;
@@ -51,7 +58,17 @@ export class HybridEncoder {
    * between two session runs).
    */
   async encode(ids: readonly number[], signal?: AbortSignal): Promise<EncodedText> {
-    const { vocabSize, headSize, routeSize } = this.config;
+    const parts: EncodedText[] = [];
+    for await (const part of this.encodeParts(ids, { signal })) parts.push(part);
+    return EncodedText.joined(parts);
+  }
+
+  /**
+   * Like `encode`, one run after another, so that a long file needs no more memory than a short one. Every part but the
+   * last holds whole blocks. `turn` is called for each session run and starts it when it may.
+   */
+  async *encodeParts(ids: readonly number[], { signal, turn = (run) => run() }: EncodeOptions = {}) {
+    const { vocabSize, blockSize } = this.config;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined || ids.length === 0) {
       throw new LongsightError(
@@ -59,27 +76,31 @@ export class HybridEncoder {
         `The text has no tokens, or not this model's (${wrong}); use its tokenizer.`,
       );
     }
-    const keys = new Float32Array(ids.length * headSize);
-    const values = new Float32Array(ids.length * headSize);
-    const routing = new Float32Array(ids.length * (2 * routeSize + 1));
     const state = new HybridState(this.config, "encoder");
-    for (let start = 0; start < ids.length; start += MAX_RUN_TOKENS) {
+    const runTokens = Math.max(MAX_RUN_TOKENS - (MAX_RUN_TOKENS % blockSize), blockSize);
+    for (let start = 0; start < ids.length; start += runTokens) {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
-      const part = ids.slice(start, start + MAX_RUN_TOKENS);
-      const n = part.length;
-      const rows = (all: Float32Array, cols: number) => all.subarray(start * cols, (start + n) * cols);
-      const width = 2 * routeSize + 1;
-      await this.#session.run(
-        { ids: new Tensor("int64", BigInt64Array.from(part, BigInt), [1, n]), ...state.inputs() },
-        {
-          keys: new Tensor("float32", rows(keys, headSize), [1, n, headSize]),
-          values: new Tensor("float32", rows(values, headSize), [1, n, headSize]),
-          routing: new Tensor("float32", rows(routing, width), [1, n, width]),
-          ...state.outputs(n),
-        },
-      );
-      state.advance(n);
+      yield await turn(() => this.#encodeRun(ids.slice(start, start + runTokens), state));
     }
+  }
+
+  async #encodeRun(ids: readonly number[], state: HybridState): Promise<EncodedText> {
+    const { headSize, routeSize } = this.config;
+    const n = ids.length;
+    const width = 2 * routeSize + 1;
+    const keys = new Float32Array(n * headSize);
+    const values = new Float32Array(n * headSize);
+    const routing = new Float32Array(n * width);
+    await this.#session.run(
+      { ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), [1, n]), ...state.inputs() },
+      {
+        keys: new Tensor("float32", keys, [1, n, headSize]),
+        values: new Tensor("float32", values, [1, n, headSize]),
+        routing: new Tensor("float32", routing, [1, n, width]),
+        ...state.outputs(n),
+      },
+    );
+    state.advance(n);
     return new EncodedText(this.config, keys, values, routing);
   }
 
@@ -155,14 +176,34 @@ export class EncodedText {
     this.#routing = routing;
   }
 
+  /** The text of consecutive parts. */
+  static joined(parts: readonly EncodedText[]): EncodedText {
+    const join = (of: (part: EncodedText) => Float32Array) => {
+      const whole = new Float32Array(parts.reduce((sum, part) => sum + of(part).length, 0));
+      let at = 0;
+      for (const part of parts) {
+        whole.set(of(part), at);
+        at += of(part).length;
+      }
+      return whole;
+    };
+    return new EncodedText(
+      parts[0].#config,
+      join((part) => part.#keys),
+      join((part) => part.#values),
+      join((part) => part.#routing),
+    );
+  }
+
   get nTokens(): number {
     return this.#keys.length / this.#config.headSize;
   }
 
-  /** Keys and values in their stored form. */
-  stored(): StoredTokens {
+  /** Keys and values of tokens start .. end - 1 in their stored form. */
+  stored(start = 0, end = this.nTokens): StoredTokens {
     const { headSize } = this.#config;
-    return { keys: quantiseRows(this.#keys, headSize), values: quantiseRows(this.#values, headSize) };
+    const quantised = (rows: Float32Array) => quantiseRows(rows.subarray(start * headSize, end * headSize), headSize);
+    return { keys: quantised(this.#keys), values: quantised(this.#values) };
   }
 
   /** The landmarks of the text's blocks, [nBlocks, routeSize], each of unit length. */

@@ -1,8 +1,10 @@
 /**
  * Texts on the default model. Its state cannot go back, so copies of it are kept on the way: when a text changes, it is
- * read again only from the last copy before the change.
+ * read again only from the last copy before the change. With a repository memory the text is read in short pieces, each
+ * attending to the blocks that the tokens before it ask for.
  */
-import type { HybridDecoder } from "./hybrid.ts";
+import type { HybridDecoder, ReadOptions } from "./hybrid.ts";
+import { type RoutedMemory, Routing } from "./hybrid-routing.ts";
 import type { HybridState } from "./hybrid-state.ts";
 import { commonPrefix, type ReadTextOptions, type TextReader } from "./reader.ts";
 
@@ -14,48 +16,82 @@ const TAIL_TOKENS = 8;
 
 const MAX_COPIES = 8;
 
+/** With memory, tokens that share a choice of blocks; runs this long are about as quick per token as longer ones. */
+const PIECE_TOKENS = 64;
+
+/** A beginning of the text, and what the model carries after it. */
+interface Copy {
+  readonly state: HybridState;
+  readonly routing: Routing;
+}
+
 export class HybridReader implements TextReader {
   readonly contextLength: number;
   readonly #decoder: HybridDecoder;
   /** The text that #state has read. */
   #ids: readonly number[] = [];
   #state: HybridState;
-  /** States after beginnings of that text, shortest first. */
-  #copies: HybridState[] = [];
+  #routing: Routing;
+  #memory: RoutedMemory | undefined;
+  /** After beginnings of that text, shortest first. */
+  #copies: Copy[] = [];
 
   constructor(decoder: HybridDecoder) {
     this.#decoder = decoder;
     this.contextLength = decoder.config.trainedLength;
     this.#state = decoder.start();
+    this.#routing = new Routing(decoder.config);
   }
 
-  async readText(ids: readonly number[], { signal }: ReadTextOptions = {}): Promise<Float32Array> {
-    this.#goBack(Math.min(commonPrefix(this.#ids, ids), ids.length - 1));
-    for (const end of this.#stops(ids.length)) {
-      const { logits } = await this.#decoder.read(this.#state, ids.slice(this.#state.nTokens, end), { signal });
+  async readText(ids: readonly number[], { signal, memory }: ReadTextOptions = {}): Promise<Float32Array> {
+    // What was read without memory, or with one, cannot be gone on with otherwise.
+    const isOther = (memory === undefined) !== (this.#memory === undefined);
+    this.#goBack(isOther ? 0 : Math.min(commonPrefix(this.#ids, ids), ids.length - 1));
+    if (memory !== this.#memory) this.#routing.expire();
+    this.#memory = memory;
+    for (const end of this.#stops(ids.length, memory ? PIECE_TOKENS : Number.POSITIVE_INFINITY)) {
+      const logits = await this.#read(ids.slice(this.#state.nTokens, end), memory, signal);
       this.#ids = ids.slice(0, end);
       if (end === ids.length) return logits;
-      this.#copies.push(this.#state.fork());
+      if (end % SPACING_TOKENS !== 0 && end !== ids.length - TAIL_TOKENS) continue;
+      this.#copies.push({ state: this.#state.fork(), routing: this.#routing.fork() });
       if (this.#copies.length > MAX_COPIES) this.#copies.shift();
     }
     throw new Error("a text without tokens cannot be read");
   }
 
+  async #read(ids: readonly number[], memory: RoutedMemory | undefined, signal?: AbortSignal): Promise<Float32Array> {
+    const options: ReadOptions = { signal };
+    if (memory === undefined) return (await this.#decoder.read(this.#state, ids, options)).logits;
+    // No token has asked for anything yet: the first piece is read twice, the first time for its queries alone.
+    if (this.#routing.isEmpty)
+      this.#routing.push((await this.#decoder.read(this.#decoder.start(), ids, options)).queries);
+    const tokens = this.#routing.tokens(memory);
+    const { logits, queries, attention } = await this.#decoder.read(this.#state, ids, { ...options, memory: tokens });
+    this.#routing.push(queries);
+    for (const [layer, weights] of attention) {
+      memory.attended?.(layer, weights.subarray(0, tokens.get(layer)?.classes.length ?? 0));
+    }
+    return logits;
+  }
+
   /** Makes the state one that has read at most the first `nTokens` of its text. */
   #goBack(nTokens: number): void {
     if (this.#state.nTokens === this.#ids.length && this.#ids.length <= nTokens) return;
-    this.#copies = this.#copies.filter((copy) => copy.nTokens <= nTokens);
-    this.#state = this.#copies.at(-1)?.fork() ?? this.#decoder.start();
+    this.#copies = this.#copies.filter(({ state }) => state.nTokens <= nTokens);
+    const last = this.#copies.at(-1);
+    this.#state = last?.state.fork() ?? this.#decoder.start();
+    this.#routing = last?.routing.fork() ?? new Routing(this.#decoder.config);
     this.#ids = this.#ids.slice(0, this.#state.nTokens);
   }
 
-  /** Where reading on to `end` stops for a copy, and the end itself. */
-  #stops(end: number): number[] {
+  /** Where reading on to `end` stops for a copy or after a piece, and the end itself. */
+  #stops(end: number, pieceTokens: number): number[] {
     const from = this.#state.nTokens;
     const stops = new Set([end]);
     if (end - TAIL_TOKENS > from) stops.add(end - TAIL_TOKENS);
-    for (let stop = from - (from % SPACING_TOKENS) + SPACING_TOKENS; stop < end; stop += SPACING_TOKENS)
-      stops.add(stop);
+    const spacing = Math.min(SPACING_TOKENS, pieceTokens);
+    for (let stop = from - (from % spacing) + spacing; stop < end; stop += spacing) stops.add(stop);
     return [...stops].sort((a, b) => a - b);
   }
 }

@@ -31,6 +31,8 @@ export interface ReadResult {
   readonly logits: Float32Array;
   /** Per retrieval layer the routing queries of the last run's tokens, [n, routeSize]: see groupQuery. */
   readonly queries: ReadonlyMap<number, Float32Array>;
+  /** Per retrieval layer the last token's attention, the mean over the heads: memory tokens first, then the rest. */
+  readonly attention: ReadonlyMap<number, Float32Array>;
 }
 
 export class HybridDecoder {
@@ -84,7 +86,12 @@ export class HybridDecoder {
     await this.#session.release();
   }
 
-  async #run(state: HybridState, ids: readonly number[], wantLogits: boolean, memory: Record<string, Tensor>) {
+  async #run(
+    state: HybridState,
+    ids: readonly number[],
+    wantLogits: boolean,
+    memory: Record<string, Tensor>,
+  ): Promise<ReadResult> {
     const n = ids.length;
     const { start, end } = windowBiasRange(this.config.window, state.nWindow, n);
     const feeds = {
@@ -95,14 +102,17 @@ export class HybridDecoder {
       ...memory,
       ...state.inputs(),
     };
-    const queryNames = this.#retrievalLayers.map((layer) => [`query.${layer}`, null]);
-    const fetches = { logits: null, ...Object.fromEntries(queryNames), ...state.outputs(n) };
+    const names = this.#retrievalLayers.flatMap((layer) => [`query.${layer}`, `attention.${layer}`]);
+    const fetches = { logits: null, ...Object.fromEntries(names.map((name) => [name, null])), ...state.outputs(n) };
     const results = await this.#session.run(feeds, fetches);
     state.advance(n);
-    const queries = this.#retrievalLayers.map(
-      (layer) => [layer, results[`query.${layer}`].data as Float32Array] as const,
-    );
-    return { logits: results.logits.data as Float32Array, queries: new Map(queries) };
+    const byLayer = (name: string) =>
+      new Map(this.#retrievalLayers.map((layer) => [layer, results[`${name}.${layer}`].data as Float32Array]));
+    return {
+      logits: results.logits.data as Float32Array,
+      queries: byLayer("query"),
+      attention: byLayer("attention"),
+    };
   }
 
   #memoryInputs(memory: ReadOptions["memory"]): Record<string, Tensor> {

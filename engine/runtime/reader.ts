@@ -1,8 +1,12 @@
 /** What generation needs of a model, whatever it is made of: the logits behind a text, reusing what was read before. */
 
+import type { RoutedMemory } from "./hybrid-routing.ts";
+
 export interface ReadTextOptions {
   /** Observed between two session runs. */
   readonly signal?: AbortSignal;
+  /** The repository's memory, for models with memory layers; others do without. */
+  readonly memory?: RoutedMemory;
 }
 
 /** A model with one text in its state. One call at a time. */

@@ -121,7 +121,7 @@ test("window attention is one softmax over window, memory and sink", async () =>
   const build = (graph: GraphBuilder) => {
     const vector = (name: string, rows: string) => graph.input(name, "float32", [rows, c]);
     const qkv = [graph.input("q", "float32", ["n", nHeads, c]), vector("k", "n"), vector("v", "n")];
-    const [mixed, ...present] = windowAttention(graph, qkv, {
+    const [mixed, presentKeys, presentValues, attention] = windowAttention(graph, qkv, {
       name: "w",
       headSize: c,
       maxTokens,
@@ -140,7 +140,9 @@ test("window attention is one softmax over window, memory and sink", async () =>
       biases,
     });
     graph.output(mixed, "float32", ["n", nHeads, c]);
-    for (const value of present) graph.output(value, "float32", ["nPresent", c]);
+    for (const value of [presentKeys, presentValues]) graph.output(value, "float32", ["nPresent", c]);
+    graph.nodes("Identity", [attention], ["attention"]);
+    graph.output({ name: "attention" }, "float32", ["nKeys"]);
   };
   const q = noise(n * d, 6);
   const [keys, values] = [noise((nPast + n) * c, 7), noise((nPast + n) * c, 8)];
@@ -149,6 +151,8 @@ test("window attention is one softmax over window, memory and sink", async () =>
   const row = (x: Float32Array, t: number) => x.subarray(t * c, (t + 1) * c);
 
   const expected = new Float32Array(n * d);
+  // Of the last query: memory and sink, the mean over the heads.
+  const attention = new Float32Array(nMemory + 1);
   for (let i = 0; i < n; i++) {
     for (let head = 0; head < nHeads; head++) {
       const query = q.subarray((i * nHeads + head) * c, (i * nHeads + head + 1) * c);
@@ -165,6 +169,10 @@ test("window attention is one softmax over window, memory and sink", async () =>
         entries.push({ score, value: row(memoryValues, m) });
       }
       const sum = entries.reduce((total, { score }) => total + Math.exp(score), 0);
+      if (i === n - 1) {
+        const far = [...entries.slice(-nMemory), entries[0]];
+        for (const [m, { score }] of far.entries()) attention[m] += Math.exp(score) / sum / nHeads;
+      }
       for (const { score, value } of entries) {
         for (let ch = 0; ch < c; ch++) expected[(i * nHeads + head) * c + ch] += (Math.exp(score) / sum) * value[ch];
       }
@@ -185,6 +193,8 @@ test("window attention is one softmax over window, memory and sink", async () =>
       end: int64(end),
     });
     assertClose(result[session.outputNames[0]].data as Float32Array, expected, 1e-5, "mixed");
+    const looked = result.attention.data as Float32Array;
+    assertClose(looked.subarray(0, nMemory + 1), attention, 1e-6, "attention");
     assert.deepEqual(result.presentKeys.data, keys.slice(-(window - 1) * c));
     assert.deepEqual(result.presentValues.data, values.slice(-(window - 1) * c));
   });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { completeAt } from "../../../engine/complete/complete.ts";
+import { completeAt, type RepositoryContext } from "../../../engine/complete/complete.ts";
 import { LongsightError } from "../../../engine/errors.ts";
+import type { CompletionPlace } from "../../../engine/memory/memory-context.ts";
 import type { TextReader } from "../../../engine/runtime/reader.ts";
 import { bytesTokenizer } from "./bytes-tokenizer.ts";
 
@@ -81,6 +82,42 @@ test("long text around the cursor is cut to the model's length at line starts", 
   assert.match(prompts[0], /<\|pre\|>\nline \d+;\nline /);
   assert.match(prompts[0], /line 999;<\|mid\|>$/);
   assert.match(prompts[0], /<\|suf\|>line 0;/);
+});
+
+test("the repository's memory is asked for the place with the lines that the prompt shows", async () => {
+  const { reader } = model("x", 256);
+  const memory = {
+    select: () => assert.fail("the model decides what it sees"),
+    trace: () => ({ nBlocks: 1, nTokens: 64, layers: [], bytesRead: 0, selectMs: 0 }),
+  };
+  let asked: CompletionPlace | undefined;
+  const repository: RepositoryContext = {
+    memoryFor: (place) => {
+      asked = place;
+      return memory;
+    },
+  };
+  const lines = (first: number, last: number) =>
+    Array.from({ length: last - first + 1 }, (_, i) => `line ${first + i};`).join("\n");
+  const context = at(lines(1, 500), `\n${lines(501, 1000)}`);
+  const given: unknown[] = [];
+  const watched: TextReader = {
+    ...reader,
+    readText: (ids, options) => {
+      given.push(options?.memory);
+      return reader.readText(ids, options);
+    },
+  };
+  const result = await completeAt(watched, tokenizer, context, { maxTokens: 20, repository });
+  assert.deepEqual(result.memory, memory.trace());
+  assert.deepEqual(new Set(given), new Set([memory]));
+  assert.equal(asked?.path, "src/a.ts");
+  assert.equal(asked.cursorLine, 500);
+  assert.ok(asked.head.startsWith("line 1;\n") && asked.head.length > 3000);
+  // The prompt has room for some lines before the cursor and for 128 tokens behind it.
+  assert.ok(asked.firstLine > 480 && asked.firstLine < 500, `${asked.firstLine}`);
+  assert.ok(asked.lastLine > 508 && asked.lastLine < 520, `${asked.lastLine}`);
+  assert.equal((await completeAt(reader, tokenizer, context, { maxTokens: 20 })).memory, null);
 });
 
 test("what cannot be done is one sentence", async () => {

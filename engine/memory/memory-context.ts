@@ -1,0 +1,136 @@
+/** What the model sees of a repository while one place is completed, and the record of what it looked at. */
+import { MEMORY_CLASSES, type MemoryClass } from "../models/hybrid-config.ts";
+import type { MemoryTokens } from "../runtime/hybrid.ts";
+import { type MemoryBlock, memoryTokens } from "../runtime/hybrid-memory.ts";
+import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
+import type { Encoded, RepositoryMemory } from "./repository-memory.ts";
+import { folderOf } from "./source-class.ts";
+import type { LayerTrace, MemoryTrace, TracedBlock } from "./trace.ts";
+
+/** A place to be completed. Lines are of the file as it is in the editor. */
+export interface CompletionPlace {
+  /** Path below the folder, with forward slashes. */
+  readonly path: string;
+  /** The beginning of the file's text, for its imports. */
+  readonly head: string;
+  readonly cursorLine: number;
+  /** The lines that the prompt itself shows, from 1, both included: memory leaves them out. */
+  readonly firstLine: number;
+  readonly lastLine: number;
+}
+
+/** A block that was chosen for a layer. */
+interface Chosen {
+  readonly block: number;
+  readonly score: number;
+  readonly nTokens: number;
+}
+
+/** What a layer looked at. */
+interface Looked {
+  chosen: readonly Chosen[];
+  refreshes: number;
+  looks: number;
+  /** Summed over the looks, by block. */
+  readonly seen: Map<number, { traced: Omit<TracedBlock, "mass">; mass: number }>;
+}
+
+export class MemoryContext implements RoutedMemory {
+  readonly #memory: RepositoryMemory;
+  readonly #place: CompletionPlace;
+  readonly #own: Encoded | undefined;
+  readonly #imported: ReadonlySet<string>;
+  readonly #layers = new Map<number, Looked>();
+  #selectMs = 0;
+  #bytesRead = 0;
+
+  constructor(memory: RepositoryMemory, place: CompletionPlace) {
+    this.#memory = memory;
+    this.#place = place;
+    this.#own = memory.encodedAt(place.path);
+    this.#imported = memory.importedBy(place.path, place.head);
+  }
+
+  select(layer: number, query: Float32Array): MemoryTokens {
+    const startMs = performance.now();
+    const bytesBefore = this.#memory.bytesRead;
+    const { routeTopBlocks, headSize } = this.#memory.config;
+    let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
+    // A block that turns out to be damaged has left the memory: others take its place.
+    while (chosen === undefined) chosen = this.#choose(query, routeTopBlocks);
+    const looked = this.#layers.get(layer) ?? { chosen, refreshes: 0, looks: 0, seen: new Map() };
+    looked.chosen = chosen;
+    looked.refreshes++;
+    this.#layers.set(layer, looked);
+    for (const { block, score } of chosen) {
+      const { owner, lines } = this.#memory.at(block);
+      const traced = { path: this.#pathOf(owner), ...lines, class: this.#classOf(block), score };
+      looked.seen.set(block, { traced, mass: looked.seen.get(block)?.mass ?? 0 });
+    }
+    const tokens = memoryTokens(
+      chosen.map(({ stored }) => stored),
+      headSize,
+    );
+    this.#selectMs += performance.now() - startMs;
+    this.#bytesRead += this.#memory.bytesRead - bytesBefore;
+    return tokens;
+  }
+
+  attended(layer: number, weights: Float32Array): void {
+    const looked = this.#layers.get(layer);
+    if (!looked) return;
+    looked.looks++;
+    let at = 0;
+    for (const { block, nTokens } of looked.chosen) {
+      const seen = looked.seen.get(block);
+      for (const end = at + nTokens; at < end; at++) if (seen) seen.mass += weights[at];
+    }
+  }
+
+  /** What was looked at until now. */
+  trace(): MemoryTrace {
+    const layers = [...this.#layers].map(([layer, { refreshes, looks, seen }]): LayerTrace => {
+      const blocks = [...seen.values()]
+        .map(({ traced, mass }) => ({ ...traced, mass: looks > 0 ? mass / looks : 0 }))
+        .sort((a, b) => b.mass - a.mass);
+      return { layer, blocks, refreshes, looks };
+    });
+    const { nBlocks, nTokens } = this.#memory;
+    return { nBlocks, nTokens, layers, bytesRead: this.#bytesRead, selectMs: this.#selectMs };
+  }
+
+  /** The best blocks with their tokens; undefined where one of them could not be read. */
+  #choose(query: Float32Array, k: number): (Chosen & { readonly stored: MemoryBlock })[] | undefined {
+    const found: (Chosen & { readonly stored: MemoryBlock })[] = [];
+    for (const { block, score } of this.#memory.top(query, k, (candidate) => !this.#isShown(candidate))) {
+      const tokens = this.#memory.read(block);
+      if (!tokens) return undefined;
+      const nTokens = tokens.keys.scales.length;
+      const memoryClass = MEMORY_CLASSES.indexOf(this.#classOf(block));
+      found.push({ block, score, nTokens, stored: { tokens, start: 0, end: nTokens, class: memoryClass } });
+    }
+    return found;
+  }
+
+  /** Whether the prompt itself shows what the block holds. */
+  #isShown(block: number): boolean {
+    const { owner, lines } = this.#memory.at(block);
+    return owner === this.#own && lines.endLine >= this.#place.firstLine && lines.startLine <= this.#place.lastLine;
+  }
+
+  #classOf(block: number): MemoryClass {
+    const { owner, lines } = this.#memory.at(block);
+    if (owner === this.#own) return lines.startLine < this.#place.cursorLine ? "own_before" : "own_after";
+    const paths = this.#memory.pathsOf(owner);
+    if (paths.some((path) => this.#imported.has(path))) return "imported";
+    const folder = folderOf(this.#place.path);
+    return paths.some((path) => folderOf(path) === folder) ? "same_folder" : "other";
+  }
+
+  /** Of equal files the one that says most about the place. */
+  #pathOf(owner: Encoded): string {
+    const paths = this.#memory.pathsOf(owner);
+    if (owner === this.#own) return this.#place.path;
+    return paths.find((path) => this.#imported.has(path)) ?? paths[0];
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * The memory of one folder: which of its files are encoded, the landmarks of their blocks in RAM, and the blocks
+ * themselves, read when a text attends to them. RAM grows with the landmarks only, about two bytes a token.
+ */
+import type { HybridConfig } from "../models/hybrid-config.ts";
+import type { StoredTokens } from "../runtime/hybrid-memory.ts";
+import type { BlockHit, BlockIndex } from "./block-index.ts";
+import { type CompletionPlace, MemoryContext } from "./memory-context.ts";
+import { type LineRange, type Segment, SegmentDamage } from "./segment.ts";
+import type { SegmentStore } from "./segment-store.ts";
+import { ImportNames } from "./source-class.ts";
+
+/** A file of the folder as it is now. */
+export interface RepositoryFile {
+  /** Path below the folder, with forward slashes. */
+  readonly path: string;
+  /** A hash of its bytes. */
+  readonly contentHash: string;
+  readonly sizeBytes: number;
+}
+
+/** The contents of one or more equal files, encoded. */
+export interface Encoded {
+  readonly id: string;
+  readonly segment: Segment;
+  /** The number of its first block in the index. */
+  readonly firstBlock: number;
+}
+
+export interface FoundBlock extends LineRange {
+  readonly path: string;
+  /** Cosine of query and landmark. */
+  readonly score: number;
+}
+
+/** Blocks that were read lately are kept, up to this size. */
+const WORKING_SET_BYTES = 16 * 1024 * 1024;
+
+export class RepositoryMemory {
+  readonly config: HybridConfig;
+  readonly #store: SegmentStore;
+  readonly #index: BlockIndex;
+  /** The folder's files by the ids of their contents. */
+  #files: ReadonlyMap<string, readonly RepositoryFile[]> = new Map();
+  #ids: ReadonlyMap<string, string> = new Map();
+  #imports: ImportNames | undefined;
+  readonly #encoded = new Map<string, Encoded>();
+  /** The contents that each block of the index belongs to. */
+  readonly #owners: (Encoded | undefined)[] = [];
+  /** Least lately used first. */
+  readonly #workingSet = new Map<number, StoredTokens>();
+  #workingSetBytes = 0;
+  #nTokens = 0;
+  #bytesRead = 0;
+
+  constructor(config: HybridConfig, store: SegmentStore, index: BlockIndex) {
+    this.config = config;
+    this.#store = store;
+    this.#index = index;
+  }
+
+  get nBlocks(): number {
+    return this.#index.nBlocks;
+  }
+
+  get nTokens(): number {
+    return this.#nTokens;
+  }
+
+  /** Bytes read from disk so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** What has to be encoded: one file for each content. */
+  get missing(): RepositoryFile[] {
+    return [...this.#files].filter(([id]) => !this.#encoded.has(id)).map(([, files]) => files[0]);
+  }
+
+  /** The ids of all contents of the folder, encoded or not. */
+  get live(): ReadonlySet<string> {
+    return new Set(this.#files.keys());
+  }
+
+  /** Makes this the memory of exactly these files. Contents that are encoded already are opened, others are missing. */
+  update(files: Iterable<RepositoryFile>): void {
+    const all = [...files];
+    this.#files = Map.groupBy(all, ({ contentHash }) => this.#store.idOf(contentHash));
+    this.#ids = new Map([...this.#files].flatMap(([id, same]) => same.map(({ path }) => [path, id] as const)));
+    this.#imports = undefined;
+    for (const [id, encoded] of this.#encoded) if (!this.#files.has(id)) this.#forget(encoded);
+    for (const file of this.missing) this.take(file);
+  }
+
+  /** Takes up the segment of a file's contents, if there is one by now. */
+  take({ contentHash }: RepositoryFile): boolean {
+    const id = this.#store.idOf(contentHash);
+    if (this.#encoded.has(id)) return true;
+    // The folder may have changed while the file was encoded.
+    const opened = this.#files.has(id) ? this.#store.open(id) : undefined;
+    if (!opened) return false;
+    const { segment, landmarks } = opened;
+    const encoded = { id, segment, firstBlock: this.#index.add(landmarks) };
+    this.#encoded.set(id, encoded);
+    for (let i = 0; i < segment.nBlocks; i++) this.#owners[encoded.firstBlock + i] = encoded;
+    this.#nTokens += segment.nTokens;
+    return true;
+  }
+
+  /** What a text attends to while the place is completed; undefined while nothing is encoded. */
+  memoryFor(place: CompletionPlace): MemoryContext | undefined {
+    return this.nBlocks === 0 ? undefined : new MemoryContext(this, place);
+  }
+
+  /** The best blocks for a routing query, such as that of a question (HybridEncoder.embedQuestion). */
+  search(query: Float32Array, k: number): FoundBlock[] {
+    return this.top(query, k).map((hit) => {
+      const { owner, lines } = this.at(hit.block);
+      return { path: this.pathsOf(owner)[0], ...lines, score: hit.score };
+    });
+  }
+
+  top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[] {
+    return this.#index.top(query, k, allowed);
+  }
+
+  /** The contents a block of the index belongs to, and where it stands in them. */
+  at(block: number): { owner: Encoded; lines: LineRange } {
+    const owner = this.#owners[block];
+    if (!owner) throw new Error(`block ${block} is not in memory`);
+    return { owner, lines: owner.segment.lines(block - owner.firstBlock) };
+  }
+
+  /** The files that have these contents; at least one. */
+  pathsOf({ id }: Encoded): readonly string[] {
+    return (this.#files.get(id) ?? []).map(({ path }) => path);
+  }
+
+  /** The contents of a file, undefined where they are not encoded. */
+  encodedAt(path: string): Encoded | undefined {
+    return this.#encoded.get(this.#ids.get(path) ?? "");
+  }
+
+  /** The files that a file seems to import. */
+  importedBy(path: string, text: string): ReadonlySet<string> {
+    this.#imports ??= new ImportNames(this.#ids.keys());
+    return this.#imports.importedBy(path, text);
+  }
+
+  /**
+   * The tokens of a block. Undefined where its segment turns out to be damaged or gone: then the whole segment has left
+   * the memory and is missing.
+   */
+  read(block: number): StoredTokens | undefined {
+    const kept = this.#workingSet.get(block);
+    if (kept) {
+      this.#workingSet.delete(block);
+      this.#workingSet.set(block, kept);
+      return kept;
+    }
+    const { owner } = this.at(block);
+    const { id, segment, firstBlock } = owner;
+    try {
+      const tokens = segment.read(block - firstBlock);
+      this.#bytesRead += segment.blockBytes(block - firstBlock);
+      this.#keep(block, tokens);
+      return tokens;
+    } catch (error) {
+      if (!(error instanceof SegmentDamage)) throw error;
+      this.#store.discard(id, error.message);
+      this.#forget(owner);
+      return undefined;
+    }
+  }
+
+  #keep(block: number, tokens: StoredTokens): void {
+    this.#workingSet.set(block, tokens);
+    this.#workingSetBytes += bytesOf(tokens);
+    for (const [oldest, dropped] of this.#workingSet) {
+      if (this.#workingSetBytes <= WORKING_SET_BYTES) break;
+      this.#workingSet.delete(oldest);
+      this.#workingSetBytes -= bytesOf(dropped);
+    }
+  }
+
+  #forget({ id, segment, firstBlock }: Encoded): void {
+    this.#encoded.delete(id);
+    this.#index.remove(firstBlock, segment.nBlocks);
+    this.#nTokens -= segment.nTokens;
+    for (let block = firstBlock; block < firstBlock + segment.nBlocks; block++) {
+      this.#owners[block] = undefined;
+      const kept = this.#workingSet.get(block);
+      if (kept && this.#workingSet.delete(block)) this.#workingSetBytes -= bytesOf(kept);
+    }
+  }
+}
+
+const bytesOf = ({ keys, values }: StoredTokens) =>
+  keys.values.byteLength + keys.scales.byteLength + values.values.byteLength + values.scales.byteLength;

@@ -1,0 +1,168 @@
+/**
+ * The folder of segments, shared by all folders, windows and models of a user. A segment's name is a hash of everything
+ * that determines it: the model with its tokenizer, and the file's bytes. So a file that moves, a branch that comes back
+ * and a copy in another folder find their segments, and two processes that write the same one write the same bytes.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { fileError } from "../errors.ts";
+import type { HybridModel } from "../models/hybrid.ts";
+import { Segment, SegmentDamage, type SegmentShape, SegmentWriter, segmentBytes } from "./segment.ts";
+
+/** Raised whenever the same file is encoded to other blocks. */
+const ENCODING_VERSION = 1;
+
+/** A killed process leaves at most one unfinished file behind; whoever comes later than this takes it away. */
+const STALE_MS = 60 * 60 * 1000;
+/** A use is written down when the last one was so long ago: the order of eviction needs no more. */
+const TOUCH_MS = 24 * 60 * 60 * 1000;
+/** Making room goes down to this share of the quota, so that it is seldom needed. */
+const ROOM = 0.9;
+
+const SUFFIX = ".segment";
+
+/** Identifies all that decides how a file's bytes are encoded: the model's weights and its tokenizer. */
+export function memoryFingerprint({ weights }: Pick<HybridModel, "weights">, modelFolder: string): string {
+  const path = join(modelFolder, "tokenizer.json");
+  try {
+    const tokenizer = createHash("sha256").update(readFileSync(path)).digest("hex");
+    return createHash("sha256").update(`${ENCODING_VERSION} ${weights.fingerprint} ${tokenizer}`).digest("hex");
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+export interface SegmentStoreOptions {
+  /** What memoryFingerprint gave. */
+  readonly fingerprint: string;
+  readonly shape: SegmentShape;
+  /** The most the folder may hold; where it is reached, the segments unused for longest go. */
+  readonly quotaBytes: number;
+  /** Gets one line for each segment that cannot be used. */
+  readonly log: (line: string) => void;
+}
+
+export class SegmentStore {
+  readonly shape: SegmentShape;
+  readonly #dir: string;
+  readonly #fingerprint: string;
+  readonly #quotaBytes: number;
+  readonly #log: (line: string) => void;
+  /** Bytes in the folder, counted when it is first needed and again when it seems full. */
+  #sizeBytes: number | undefined;
+  #nWritten = 0;
+
+  /** Opens the store in a folder. Errors: no-access, disk-full. */
+  constructor(dir: string, { fingerprint, shape, quotaBytes, log }: SegmentStoreOptions) {
+    this.shape = shape;
+    this.#dir = dir;
+    this.#fingerprint = fingerprint;
+    this.#quotaBytes = quotaBytes;
+    this.#log = log;
+    try {
+      mkdirSync(this.#tempDir, { recursive: true });
+    } catch (error) {
+      throw fileError(error, dir);
+    }
+    this.#removeStale();
+  }
+
+  /** The name of a file's segment; `contentHash` is any hash of its bytes. */
+  idOf(contentHash: string): string {
+    return createHash("sha256").update(`${this.#fingerprint} ${contentHash}`).digest("hex");
+  }
+
+  /** The segment with its landmarks, or undefined where it has to be encoded. Damaged ones are removed. */
+  open(id: string): { segment: Segment; landmarks: Float32Array } | undefined {
+    const path = this.#pathOf(id);
+    try {
+      const opened = Segment.open(path, Buffer.from(id, "hex"), this.shape);
+      if (opened) this.#touch(path, opened.segment.usedMs);
+      return opened;
+    } catch (error) {
+      this.discard(id, error instanceof SegmentDamage ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  /** Starts a segment of `nTokens`. Errors: disk-full, no-access. */
+  write(id: string, nTokens: number): SegmentWriter {
+    const name = `${process.pid}-${this.#nWritten++}-${id.slice(0, 16)}`;
+    const tempPath = join(this.#tempDir, name);
+    // A process with the same number may have been killed while it wrote the same file.
+    rmSync(tempPath, { force: true });
+    if (this.#sizeBytes !== undefined) this.#sizeBytes += segmentBytes(nTokens, this.shape);
+    return SegmentWriter.create(this.#pathOf(id), tempPath, Buffer.from(id, "hex"), nTokens, this.shape);
+  }
+
+  /** Removes a segment that is not what was written; it will be encoded anew. */
+  discard(id: string, reason: string): void {
+    this.#log(`A memory segment cannot be used and is encoded again: ${reason} (${this.#pathOf(id)}).`);
+    try {
+      rmSync(this.#pathOf(id), { force: true });
+    } catch (error) {
+      this.#log(`It could not be removed: ${(error as Error).message}.`);
+    }
+  }
+
+  /**
+   * Whether a segment of `nTokens` fits into the quota, after others have gone if need be: those unused for longest,
+   * never those in `live`.
+   */
+  makeRoom(nTokens: number, live: ReadonlySet<string>): boolean {
+    const needed = segmentBytes(nTokens, this.shape);
+    this.#sizeBytes ??= this.#stored().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (this.#sizeBytes + needed <= this.#quotaBytes) return true;
+    const stored = this.#stored().sort((a, b) => a.usedMs - b.usedMs);
+    let size = stored.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    for (const { id, sizeBytes } of stored) {
+      if (size + needed <= ROOM * this.#quotaBytes) break;
+      if (live.has(id)) continue;
+      rmSync(this.#pathOf(id), { force: true });
+      size -= sizeBytes;
+    }
+    this.#sizeBytes = size;
+    return size + needed <= this.#quotaBytes;
+  }
+
+  /** Every segment in the folder, of whatever model. */
+  #stored(): { id: string; sizeBytes: number; usedMs: number }[] {
+    return readdirSync(this.#dir, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(SUFFIX))
+      .flatMap((name) => {
+        // Another process may have removed it meanwhile.
+        const stats = statSync(join(this.#dir, name), { throwIfNoEntry: false });
+        return stats
+          ? [{ id: name.slice(-64 - SUFFIX.length, -SUFFIX.length), sizeBytes: stats.size, usedMs: stats.mtimeMs }]
+          : [];
+      });
+  }
+
+  get #tempDir(): string {
+    return join(this.#dir, "unfinished");
+  }
+
+  #pathOf(id: string): string {
+    return join(this.#dir, id.slice(0, 2), `${id}${SUFFIX}`);
+  }
+
+  #touch(path: string, usedMs: number): void {
+    const now = Date.now();
+    // A clock that was wrong may have left a time to come.
+    if (Math.abs(now - usedMs) < TOUCH_MS) return;
+    try {
+      utimesSync(path, now / 1000, now / 1000);
+    } catch {
+      // Only the order of eviction depends on it.
+    }
+  }
+
+  #removeStale(): void {
+    for (const name of readdirSync(this.#tempDir)) {
+      const path = join(this.#tempDir, name);
+      const stats = statSync(path, { throwIfNoEntry: false });
+      if (stats && Math.abs(Date.now() - stats.mtimeMs) > STALE_MS) rmSync(path, { force: true });
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Which part of a memory a text attends to while it is read. A choice is kept while the routing query, the mean over the
+ * last tokens, stays close to the one it was made for (RefreshKV, arXiv 2411.05787: a selection is re-used across decode
+ * steps and refreshed when the query has moved away).
+ */
+import type { HybridConfig } from "../models/hybrid-config.ts";
+import { groupQuery, type MemoryTokens } from "./hybrid.ts";
+
+/** By the index of a retrieval layer. */
+export type ByLayer<T> = ReadonlyMap<number, T>;
+
+/** A memory that is too large to attend to as a whole. */
+export interface RoutedMemory {
+  /** What a retrieval layer shall see, given its routing query [routeSize] of unit length. */
+  select(layer: number, query: Float32Array): MemoryTokens;
+  /** Told the attention [nTokens] of the newest token to what was selected for a layer last, the mean over the heads. */
+  attended?(layer: number, weights: Float32Array): void;
+}
+
+/** At or below this cosine between the query and the one of the choice, blocks are chosen anew. */
+const DRIFT_COSINE = 0.8;
+
+/** What was chosen for a layer, and for which query. */
+interface Choice {
+  readonly query: Float32Array;
+  readonly tokens: MemoryTokens;
+}
+
+/** The routing queries of a text's last tokens and the choice they led to. */
+export class Routing {
+  readonly #config: HybridConfig;
+  /** By layer, [at most routeGroup tokens, routeSize]. */
+  #recent: ByLayer<Float32Array> = new Map();
+  #choices = new Map<number, Choice>();
+
+  constructor(config: HybridConfig) {
+    this.#config = config;
+  }
+
+  fork(): Routing {
+    const copy = new Routing(this.#config);
+    copy.#recent = this.#recent;
+    copy.#choices = new Map(this.#choices);
+    return copy;
+  }
+
+  /** Whether any token has been read. */
+  get isEmpty(): boolean {
+    return this.#recent.size === 0;
+  }
+
+  /** Takes up the routing queries of the tokens that were read, [n, routeSize] by layer. */
+  push(queries: ByLayer<Float32Array>): void {
+    const { routeGroup, routeSize } = this.#config;
+    const recent = new Map<number, Float32Array>();
+    for (const [layer, added] of queries) {
+      const old = this.#recent.get(layer) ?? new Float32Array(0);
+      const all = new Float32Array(old.length + added.length);
+      all.set(old);
+      all.set(added, old.length);
+      recent.set(layer, all.slice(-routeGroup * routeSize));
+    }
+    this.#recent = recent;
+  }
+
+  /** Makes the next `tokens` choose anew. */
+  expire(): void {
+    this.#choices.clear();
+  }
+
+  /** What each layer shall see next. */
+  tokens(memory: RoutedMemory): ByLayer<MemoryTokens> {
+    for (const [layer, queries] of this.#recent) {
+      const query = groupQuery(queries, this.#config.routeSize, this.#config.routeGroup);
+      const choice = this.#choices.get(layer);
+      if (choice && cosine(choice.query, query) > DRIFT_COSINE) continue;
+      this.#choices.set(layer, { query, tokens: memory.select(layer, query) });
+    }
+    return new Map([...this.#choices].map(([layer, { tokens }]) => [layer, tokens]));
+  }
+}
+
+/** Of vectors of unit length. */
+const cosine = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * b[i], 0);

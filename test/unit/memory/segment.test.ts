@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { blockLines } from "../../../engine/memory/file-encoder.ts";
+import { Segment, SegmentDamage, SegmentWriter, segmentBytes } from "../../../engine/memory/segment.ts";
+import { quantiseRows, type StoredTokens } from "../../../engine/runtime/hybrid-memory.ts";
+import { bytesTokenizer } from "../complete/bytes-tokenizer.ts";
+import { temporaryFolder } from "./small-memory.ts";
+
+const shape = { headSize: 4, routeSize: 3, blockSize: 4 };
+const id = new Uint8Array(32).fill(7);
+const N_TOKENS = 10;
+
+const rows = (n: number, seed: number) =>
+  quantiseRows(
+    Float32Array.from({ length: n * shape.headSize }, (_, i) => Math.sin(i * seed + seed)),
+    shape.headSize,
+  );
+const BLOCKS: { tokens: StoredTokens; landmark: Float32Array; startLine: number; endLine: number }[] = [4, 4, 2].map(
+  (n, i) => ({
+    tokens: { keys: rows(n, i + 1), values: rows(n, i + 11) },
+    landmark: Float32Array.of(i, 0.5, -1),
+    startLine: 3 * i + 1,
+    endLine: 3 * i + 4,
+  }),
+);
+
+function written(context: TestContext): string {
+  const dir = temporaryFolder(context);
+  const path = join(dir, "a", "one.segment");
+  const writer = SegmentWriter.create(path, join(dir, "b", "unfinished"), id, N_TOKENS, shape);
+  for (const { tokens, landmark, startLine, endLine } of BLOCKS)
+    writer.append(tokens, landmark, { startLine, endLine });
+  assert.equal(existsSync(path), false);
+  writer.commit();
+  return path;
+}
+
+/** Opens a segment and reads all of it. */
+function readAll(path: string): void {
+  const opened = Segment.open(path, id, shape);
+  assert.ok(opened);
+  for (let block = 0; block < opened.segment.nBlocks; block++) opened.segment.read(block);
+}
+
+test("a segment gives back what was written", (context) => {
+  const path = written(context);
+  const opened = Segment.open(path, id, shape);
+  assert.ok(opened);
+  const { segment, landmarks } = opened;
+  assert.deepEqual([segment.nTokens, segment.nBlocks], [N_TOKENS, 3]);
+  assert.deepEqual([...landmarks], [0, 0.5, -1, 1, 0.5, -1, 2, 0.5, -1]);
+  for (const [i, { tokens, startLine, endLine }] of BLOCKS.entries()) {
+    assert.deepEqual(segment.read(i), tokens);
+    assert.deepEqual(segment.lines(i), { startLine, endLine });
+  }
+  assert.equal(readFileSync(path).length, segmentBytes(N_TOKENS, shape));
+  assert.equal(Segment.open(`${path}.none`, id, shape), undefined);
+});
+
+test("no byte can change and no end be missing without notice", (context) => {
+  const path = written(context);
+  const whole = readFileSync(path);
+  for (let at = 0; at < whole.length; at++) {
+    const changed = Buffer.from(whole);
+    changed[at] ^= 1 << (at % 8);
+    writeFileSync(path, changed);
+    assert.throws(() => readAll(path), SegmentDamage, `byte ${at}`);
+  }
+  for (let length = 0; length < whole.length; length++) {
+    writeFileSync(path, whole.subarray(0, length));
+    assert.throws(() => readAll(path), SegmentDamage, `cut to ${length} bytes`);
+  }
+  writeFileSync(path, Buffer.concat([whole, Buffer.of(0)]));
+  assert.throws(() => readAll(path), SegmentDamage);
+  writeFileSync(path, whole);
+  readAll(path);
+});
+
+test("a segment of another file or of another model's shape is refused", (context) => {
+  const path = written(context);
+  assert.throws(() => Segment.open(path, new Uint8Array(32), shape), /another file's/);
+  assert.throws(() => Segment.open(path, id, { ...shape, routeSize: 4 }), /another model's/);
+});
+
+test("every block says which lines it holds", () => {
+  const tokenizer = bytesTokenizer(["<eot>", "<file>"]);
+  const lines = (text: string) =>
+    blockLines([1, ...tokenizer.encode(`a.b\n${text}`), 0], 4, (token) => tokenizer.bytes(token)).map(
+      ({ startLine, endLine }) => `${startLine}-${endLine}`,
+    );
+  // The header takes the first block.
+  assert.deepEqual(lines("abc"), ["1-1", "1-1", "1-1"]);
+  assert.deepEqual(lines("ab\ncd\n\nef\n"), ["1-1", "1-1", "2-2", "4-4"]);
+  assert.deepEqual(lines(""), ["1-1", "1-1"]);
+});
