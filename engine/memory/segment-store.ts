@@ -8,13 +8,12 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } fr
 import { join } from "node:path";
 import { fileError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
+import { removeAbandoned, temporaryName } from "../models/temporary-file.ts";
 import { Segment, SegmentDamage, type SegmentShape, SegmentWriter, segmentBytes } from "./segment.ts";
 
 /** Raised whenever the same file is encoded to other blocks. */
 const ENCODING_VERSION = 1;
 
-/** A killed process leaves at most one unfinished file behind; whoever comes later than this takes it away. */
-const STALE_MS = 60 * 60 * 1000;
 /** A use is written down when the last one was so long ago: the order of eviction needs no more. */
 const TOUCH_MS = 24 * 60 * 60 * 1000;
 /** Making room goes down to this share of the quota, so that it is seldom needed. */
@@ -51,7 +50,6 @@ export class SegmentStore {
   readonly #log: (line: string) => void;
   /** Bytes in the folder, counted when it is first needed and again when it seems full. */
   #sizeBytes: number | undefined;
-  #nWritten = 0;
 
   /** Opens the store in a folder. Errors: no-access, disk-full. */
   constructor(dir: string, { fingerprint, shape, quotaBytes, log }: SegmentStoreOptions) {
@@ -65,7 +63,7 @@ export class SegmentStore {
     } catch (error) {
       throw fileError(error, dir);
     }
-    this.#removeStale();
+    removeAbandoned(this.#tempDir);
   }
 
   /** The name of a file's segment; `contentHash` is any hash of its bytes. */
@@ -88,10 +86,7 @@ export class SegmentStore {
 
   /** Starts a segment of `nTokens`. Errors: disk-full, no-access. */
   write(id: string, nTokens: number): SegmentWriter {
-    const name = `${process.pid}-${this.#nWritten++}-${id.slice(0, 16)}`;
-    const tempPath = join(this.#tempDir, name);
-    // A process with the same number may have been killed while it wrote the same file.
-    rmSync(tempPath, { force: true });
+    const tempPath = temporaryName(join(this.#tempDir, id));
     if (this.#sizeBytes !== undefined) this.#sizeBytes += segmentBytes(nTokens, this.shape);
     return SegmentWriter.create(this.#pathOf(id), tempPath, Buffer.from(id, "hex"), nTokens, this.shape);
   }
@@ -155,14 +150,6 @@ export class SegmentStore {
       utimesSync(path, now / 1000, now / 1000);
     } catch {
       // Only the order of eviction depends on it.
-    }
-  }
-
-  #removeStale(): void {
-    for (const name of readdirSync(this.#tempDir)) {
-      const path = join(this.#tempDir, name);
-      const stats = statSync(path, { throwIfNoEntry: false });
-      if (stats && Math.abs(Date.now() - stats.mtimeMs) > STALE_MS) rmSync(path, { force: true });
     }
   }
 }
