@@ -15,6 +15,7 @@ from .export import load
 from .line_completion import line_completion
 from .memory_gain import memory_gain, summary
 from .model import file_tensors, load_file_tensors
+from .needle import needle
 from .paths import RUNS, write_atomic
 from .quantize import from_file, to_file
 from .samples import Sampler
@@ -63,6 +64,8 @@ def main() -> None:
     show("memory, all files", summary(groups))
     if any(g["imports"] for g in groups):
         show("memory, files that import a memory file", summary([g for g in groups if g["imports"]]))
+    for n_tokens in (10_000, 100_000, 1_000_000):
+        show(f"needles, memory of {n_tokens} tokens", needle(model, sampler, n_tokens))
     write_atomic(RUNS / args.run / f"evaluation-{args.split}{'-int8' if args.int8 else ''}.json", json.dumps(report, indent=1).encode())
 
 

@@ -7,12 +7,14 @@ import numpy as np
 from .config import MEMORY_CLASSES
 from .corpus import GROUPS
 from .imports import imported_files
+from .rare_names import definition, rare, use
 from .samples import Sampler
 from .tokenizer import PAD, SPECIAL
 
 GROUP_ROWS, KIN_ROWS = 8, 6
 N_BLOCKS = 12  # blocks a row reads: half chosen by shared rare tokens, half at random, as routing would bring them with its mistakes
 NO_MEMORY = 0.2  # share of rows that read nothing, so that the model works without an index
+RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.25, 3, 1200  # share of groups with made-up names, how many, in the first characters of a text
 OWN_BEFORE, OWN_AFTER, IMPORTED, SAME_FOLDER, OTHER = range(len(MEMORY_CLASSES))
 
 
@@ -21,6 +23,7 @@ class Group:
     repository: int
     ids: np.ndarray  # [8, n + 1]
     classes: np.ndarray  # [8, 8] class of row j as memory of row i; -1 on the diagonal
+    planted: list[tuple[int, int]]  # row and position of made-up values that row 0 uses
 
 
 def pick_kin(sampler: Sampler, rng: np.random.Generator, target: int) -> list[int]:
@@ -66,13 +69,36 @@ def draw_group(sampler: Sampler, rng: np.random.Generator, length: int, plain_on
         members[5], texts[0], texts[5] = target, texts[0][:cut], texts[0][cut:]
         classes[5], classes[:, 5] = classes[0], classes[:, 0]
         classes[0, 5], classes[5, 0] = OWN_AFTER, OWN_BEFORE
+    values = plant(rng, texts, [corpus.files[m].language for m in members]) if not plain_only and rng.random() < RARE_GROUPS else []
     np.fill_diagonal(classes, -1)
     used, rows = set(members), []
     for m, text in zip(members, texts):
         file = corpus.files[m]
         ids = sampler.piece(rng, file, text, length, plain_only)
         rows.append(ids + [PAD] * (length - len(ids)) if plain_only else sampler.fill(rng, ids, length, file.repository, used))
-    return Group(corpus.files[target].repository, np.array(rows), classes)
+    planted = [(row, at) for row, value in values if (at := position(rows[row], sampler.encode(value))) >= 0]
+    return Group(corpus.files[target].repository, np.array(rows), classes, planted)
+
+
+def position(ids: list[int], part: list[int]) -> int:
+    """Where `part` stands in `ids`, -1 if nowhere."""
+    return next((i for i in range(len(ids) - len(part)) if ids[i : i + len(part)] == part), -1)
+
+
+def plant(rng: np.random.Generator, texts: list[str], languages: list[str]) -> list[tuple[int, str]]:
+    """Made-up functions into the kin's texts, lines that use them into the target's. Gives the row and value of each function."""
+
+    def insert(at: int, part: str) -> None:
+        line = texts[at].find("\n", int(rng.integers(min(len(texts[at]), RARE_WITHIN)))) + 1
+        texts[at] = texts[at][:line] + part + texts[at][line:]
+
+    values = []
+    for _ in range(RARE_NAMES):
+        (name, value), kin = rare(rng), int(rng.integers(1, KIN_ROWS))
+        insert(kin, value.join(definition(languages[kin], name)))
+        insert(0, value.join(use(languages[0], name)))
+        values.append((kin, value))
+    return values
 
 
 def choose_blocks(rng: np.random.Generator, group: Group, block: int, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,6 +119,14 @@ def choose_blocks(rng: np.random.Generator, group: Group, block: int, vocab_size
         best = others[np.argsort(-overlap[r, others])[: N_BLOCKS // 2]]
         rest = rng.permutation(np.setdiff1d(others, best))[: N_BLOCKS - len(best)]
         index[r] = rng.permutation(np.concatenate([best, rest]))
+        if r == 0:
+            put_in(index[0], [row * per_row + at // block for row, at in group.planted if at < ids.shape[1]])
         if rng.random() >= NO_MEMORY:
             classes[r] = group.classes[r, owner[index[r]]]
     return index, classes
+
+
+def put_in(index: np.ndarray, wanted: list[int]) -> None:
+    """Overwrites other entries until every wanted block is among them."""
+    missing = [b for b in dict.fromkeys(wanted) if b not in index]
+    index[[i for i, b in enumerate(index) if b not in wanted][: len(missing)]] = missing

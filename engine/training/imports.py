@@ -1,6 +1,7 @@
 """Which files of a repository a file names in its imports: by the last part of the module path, nearest folder first. Simple on purpose."""
 
 import re
+from functools import cache
 
 from .corpus import Corpus
 
@@ -15,6 +16,7 @@ _PATTERNS["typescript"] = _PATTERNS["javascript"]
 PATTERNS = {language: re.compile(pattern, re.MULTILINE) for language, pattern in _PATTERNS.items()}
 
 
+@cache
 def stem(path: str) -> str:
     """The name a file is imported by: base name without endings; the folder's name for index and __init__ files."""
     parts = path.split("/")

@@ -1,0 +1,106 @@
+"""Needles: a function with a rare name hidden in memory, and a call site that asks for the value it returns.
+
+Memory is held-out files; every needle lies in a file of its own. Every retrieval layer picks its best blocks by the mean of the last 16
+prompt tokens, as the engine does, and keeps them while the value is decoded.
+"""
+
+import numpy as np
+import torch
+
+from .groups import OTHER
+from .model import Memory, Model
+from .rare_names import definition, rare, use
+from .samples import Sampler
+from .tokenizer import EOT, FILE, PAD
+
+FILE_TOKENS, N_NEEDLES = 1024, 200
+
+
+def needles(rng: np.random.Generator, n: int) -> list[tuple[str, str]]:
+    """Names and values, all names different."""
+    names: dict[str, str] = {}
+    while len(names) < n:
+        name, value = rare(rng)
+        names[name] = value
+    return list(names.items())
+
+
+def haystack(sampler: Sampler, rng: np.random.Generator, hidden: list[tuple[str, str]], n_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of ids [files, FILE_TOKENS], and per needle the block (counted over all rows) that holds its value."""
+    corpus, block, rows, at = sampler.corpus, sampler.config.block_size, [], []
+    order = rng.permutation([i for i, f in enumerate(corpus.files) if f.language == "python" or f.length > 4 * FILE_TOKENS])
+    for index in order:
+        file = corpus.files[index]
+        ids = sampler.header(file) + sampler.encode("\n" + corpus.text(file)[: 8 * FILE_TOKENS])
+        if len(at) < len(hidden) and file.language == "python" and len(ids) >= FILE_TOKENS // 2:
+            name, value = hidden[len(at)]
+            before, after = definition("python", name)
+            head, tail = sampler.encode(f"\n\n\n{before}"), sampler.encode(value + after)
+            start = int(rng.integers(len(sampler.header(file)) + 1, min(len(ids), FILE_TOKENS) - len(head) - len(tail)))
+            ids = ids[:start] + head + tail + ids[start:]
+            at.append(len(rows) * (FILE_TOKENS // block) + (start + len(head)) // block)
+        rows.append((ids + [PAD] * FILE_TOKENS)[:FILE_TOKENS])
+        if len(rows) * FILE_TOKENS >= n_tokens and len(at) == len(hidden):
+            return np.array(rows), np.array(at)
+    raise ValueError("the split has too few files for this memory")
+
+
+@torch.no_grad()
+def remember(model: Model, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Keys and values [blocks, 64, c], landmarks [blocks, r] and which tokens are real [blocks, 64]."""
+    size, parts = model.config.block_size, []
+    for start in range(0, len(rows), 16):
+        ids = torch.from_numpy(rows[start : start + 16])
+        u, keys, values = model.memory_of(model.below(model.embed(ids)))
+        u, keys, values = (x.reshape(-1, size, x.shape[-1]) for x in (u, keys, values))
+        real = (ids != PAD).reshape(-1, size)
+        some = real.clone()
+        some[:, 0] = True
+        parts.append((keys, values, model.landmarks(u, some), real))
+    return tuple(torch.cat(p) for p in zip(*parts))
+
+
+@torch.no_grad()
+def ask(model: Model, ids: list[int], memory: tuple, chosen: dict[int, torch.Tensor]) -> int:
+    """The likeliest next id. `chosen` holds the blocks of each retrieval layer; empty at the first call."""
+    config, (keys, values, landmarks, real) = model.config, memory
+    h = model.below(model.embed(torch.tensor([ids])))
+    for layer in range(config.memory_layer, len(config.layers)):
+        block, read = model.blk[layer], None
+        if config.layers[layer] == "retrieval":
+            if layer not in chosen:
+                query = model.route_query(block(h, None, None)[1].u[0, -config.route_group :].mean(0), layer)
+                scores = (landmarks @ query).masked_fill(~real.any(1), float("-inf"))
+                chosen[layer] = scores.topk(config.route_top_blocks).indices
+            picked = chosen[layer]
+            classes = torch.where(real[picked], OTHER, -1).reshape(1, -1)
+            read = Memory(keys[picked].flatten(0, 1)[None], values[picked].flatten(0, 1)[None], classes)
+        h, _ = block(h, read, None)
+    return int(model.logits(h)[0, -1].argmax())
+
+
+def needle(model: Model, sampler: Sampler, n_tokens: int, seed: int = 7) -> dict:
+    """Share of needles whose block any retrieval layer picked, and of values copied: with routed blocks, and with the needle's block given
+    among seven random ones."""
+    rng = np.random.default_rng(seed)
+    hidden = needles(rng, min(N_NEEDLES, n_tokens // FILE_TOKENS))
+    rows, at = haystack(sampler, rng, hidden, n_tokens)
+    memory, top = remember(model, rows), model.config.route_top_blocks
+    layers = [i for i, kind in enumerate(model.config.layers) if kind == "retrieval"]
+    found = routed = given = 0
+    for (name, value), block in zip(hidden, at):
+        prompt = [FILE, *sampler.encode("tests/test_values.py"), *sampler.encode(f"\nfrom values import {name}\n\n\ndef test_value():\n    {use('python', name)[0]}")]
+        wanted = sampler.encode(f'{value}"')
+        random = torch.from_numpy(np.append(rng.integers(len(memory[0]), size=top - 1), block))
+        for start in ({}, dict.fromkeys(layers, random)):
+            chosen, ids = dict(start), list(prompt)
+            while len(ids) < len(prompt) + len(wanted) and ids[-1] != EOT:
+                ids.append(ask(model, ids, memory, chosen))
+            right = sampler.tokenizer.decode(ids[len(prompt) :]).startswith(value)
+            if start:
+                given += right
+            else:
+                routed += right
+                found += any(bool((blocks == block).any()) for blocks in chosen.values())
+    n = len(hidden)
+    return {"memory tokens": int(rows.size), "needles": n, f"block among the best {top}": found / n, "value copied": routed / n, "value copied, block given": given / n}
