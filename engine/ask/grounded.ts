@@ -1,11 +1,7 @@
 /** Prose from a chat model, held to the passages it was given: the prompt, and the check of every citation mark. */
 import { LongsightError } from "../errors.ts";
+import type { ChatMessage } from "../models/chat-template.ts";
 import type { Passage } from "./passage.ts";
-
-export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant";
-  readonly content: string;
-}
 
 /** What answering needs of a chat model. */
 export interface ChatModel {
@@ -14,11 +10,13 @@ export interface ChatModel {
   /** Tokens the model can hold, prompt and answer together. */
   readonly contextTokens: number;
   countTokens(text: string): number;
-  /** The answer in pieces as they come. Errors: cancelled, when `signal` aborts. */
-  chat(
-    messages: readonly ChatMessage[],
-    options: { readonly maxTokens: number; readonly signal?: AbortSignal },
-  ): AsyncIterable<string>;
+  /** Gives the answer to `onText` piece by piece. Errors: cancelled, when `signal` aborts. */
+  chat(request: {
+    readonly messages: readonly ChatMessage[];
+    readonly maxTokens: number;
+    readonly signal?: AbortSignal;
+    readonly onText: (piece: string) => void;
+  }): Promise<void>;
 }
 
 /** Prompt tokens spent on passages; more makes a small model slower and no better. */
@@ -74,9 +72,8 @@ export async function generateAnswer(
     answer += piece;
     options.onText?.(piece);
   };
-  for await (const piece of model.chat(messages, { maxTokens: ANSWER_TOKENS, signal: options.signal })) {
-    emit(filter.push(piece));
-  }
+  const onText = (piece: string) => emit(filter.push(piece));
+  await model.chat({ messages, maxTokens: ANSWER_TOKENS, signal: options.signal, onText });
   emit(filter.end());
   return answer.trim();
 }

@@ -1,0 +1,230 @@
+/**
+ * The engine's facade: what the terminal and the editor can ask for. It owns the open catalogues and the loaded models;
+ * everything it does is done by the folders below it. Every call may be cancelled and fails with a LongsightError.
+ */
+import { realpathSync } from "node:fs";
+import { basename } from "node:path";
+import { type AskResult as Answer, ask, type Citation } from "./ask/ask.ts";
+import { chatModelOf } from "./ask/chat-model.ts";
+import { type Completion, completeAt } from "./complete/complete.ts";
+import type { CursorContext } from "./complete/context.ts";
+import { fileError } from "./errors.ts";
+import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
+import { type IndexResult, indexFolder } from "./memory/indexer.ts";
+import { type ChatMessage, encodeChat } from "./models/chat-template.ts";
+import { inspectModel, type ModelReport } from "./models/inspect.ts";
+import { type Generated, generate } from "./runtime/generate.ts";
+import { DEFAULT_MODEL } from "./runtime/loaded-model.ts";
+import { ModelPool } from "./runtime/model-pool.ts";
+import type { SamplingOptions } from "./runtime/sampler.ts";
+import { PRIORITY } from "./runtime/scheduler.ts";
+
+export type { Citation, IndexResult, ModelReport };
+
+/** What a call reports while it works. */
+export type Progress =
+  /** `total` is null while it is not known. */
+  | { readonly kind: "work"; readonly phase: string; readonly done: number; readonly total: number | null }
+  /** The sources of an answer, before its text. */
+  | { readonly kind: "citations"; readonly citations: readonly Citation[] }
+  /** One more piece of an answer or a generated text. */
+  | { readonly kind: "text"; readonly text: string }
+  /** A completion so far, which the next one replaces. */
+  | { readonly kind: "completion"; readonly text: string };
+
+/** What goes along with every call. */
+export interface Work {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface AskParams {
+  readonly folder: string;
+  readonly question: string;
+  /** A chat model that writes the answer; without one the answer is quoted from the folder. */
+  readonly model?: string;
+  readonly maxCitations?: number;
+}
+
+export interface AskResult extends Omit<Answer, "timingsMs"> {
+  /** From the call to each stage's end, in ms. */
+  readonly timingsMs: { readonly index: number; readonly citations: number; readonly total: number };
+}
+
+export interface CompleteParams extends CursorContext {
+  /** A GGUF file or safetensors folder; without one the shipped model completes. */
+  readonly model?: string;
+  readonly maxTokens?: number;
+}
+
+export interface CompleteResult extends Completion {
+  readonly model: string;
+}
+
+export interface GenerateParams extends SamplingOptions {
+  readonly model?: string;
+  /** A text to go on with, or a chat to answer. */
+  readonly prompt: string | readonly ChatMessage[];
+  readonly maxTokens?: number;
+  readonly stop?: readonly string[];
+}
+
+export interface GenerateResult extends Generated {
+  readonly model: string;
+}
+
+export interface EngineStatus {
+  readonly pid: number;
+  readonly rssBytes: number;
+  readonly defaultModel: string;
+  /** The models in memory. */
+  readonly loadedModels: readonly string[];
+  /** The folders whose indexes are open. */
+  readonly folders: readonly string[];
+}
+
+const COMPLETION_TOKENS = 64;
+const GENERATED_TOKENS = 256;
+
+export class Engine {
+  readonly #models = new ModelPool();
+  /** Open catalogues by the folder's canonical path. */
+  readonly #catalogues = new Map<string, OpenFolder>();
+
+  status(): EngineStatus {
+    return {
+      pid: process.pid,
+      rssBytes: process.memoryUsage.rss(),
+      defaultModel: DEFAULT_MODEL,
+      loadedModels: this.#models.names(),
+      folders: [...this.#catalogues.keys()],
+    };
+  }
+
+  /** Brings a folder's index up to date. */
+  index(folder: string, work: Work = {}): Promise<IndexResult> {
+    return this.#folder(folder).index(work);
+  }
+
+  /**
+   * Answers a question about a folder, which is indexed first if this engine has not done so yet: later changes are
+   * taken up by index().
+   */
+  async ask({ folder, question, model, maxCitations }: AskParams, work: Work = {}): Promise<AskResult> {
+    const startMs = performance.now();
+    const open = this.#folder(folder);
+    if (!open.isIndexed) await open.index(work);
+    const indexMs = performance.now() - startMs;
+    const answer = (chatModel?: ReturnType<typeof chatModelOf>) =>
+      ask(
+        question,
+        { catalogue: open.catalogue, folderName: basename(open.path), chatModel },
+        {
+          maxCitations,
+          signal: work.signal,
+          onCitations: (citations) => work.onProgress?.({ kind: "citations", citations }),
+          onText: (text) => work.onProgress?.({ kind: "text", text }),
+        },
+      );
+    const result =
+      model === undefined
+        ? await answer()
+        : await this.#models.use(model, PRIORITY.chat, async (loaded) => answer(chatModelOf(loaded)), work);
+    const { citations, total } = result.timingsMs;
+    return { ...result, timingsMs: { index: indexMs, citations: indexMs + citations, total: indexMs + total } };
+  }
+
+  /** Completes code at a cursor. */
+  complete({ model, maxTokens, ...context }: CompleteParams, work: Work = {}): Promise<CompleteResult> {
+    const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
+    const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText };
+    return this.#models.use(
+      model,
+      PRIORITY.completion,
+      async ({ name, reader, tokenizer }) => ({
+        ...(await completeAt(reader, tokenizer, context, options)),
+        model: name,
+      }),
+      work,
+    );
+  }
+
+  /** Continues a text or answers a chat. */
+  generate({ model, prompt, maxTokens, ...options }: GenerateParams, work: Work = {}): Promise<GenerateResult> {
+    return this.#models.use(
+      model,
+      PRIORITY.chat,
+      async ({ name, reader, tokenizer }) => {
+        const ids =
+          typeof prompt === "string" ? tokenizer.encode(prompt, { bos: true }) : encodeChat(tokenizer, prompt);
+        const generated = await generate(reader, tokenizer, ids, {
+          ...options,
+          maxTokens: maxTokens ?? GENERATED_TOKENS,
+          signal: work.signal,
+          onText: (text) => work.onProgress?.({ kind: "text", text }),
+        });
+        return { ...generated, model: name };
+      },
+      work,
+    );
+  }
+
+  /** What a model file holds and needs. */
+  inspect(path: string, { signal }: Work = {}): Promise<ModelReport> {
+    return inspectModel(path, { signal });
+  }
+
+  /** Closes what is open; what is at work fails or finishes first. */
+  async close(): Promise<void> {
+    for (const folder of this.#catalogues.values()) await folder.close();
+    this.#catalogues.clear();
+    await this.#models.close();
+  }
+
+  #folder(folder: string): OpenFolder {
+    let path: string;
+    try {
+      path = realpathSync.native(folder);
+    } catch (error) {
+      throw fileError(error, folder);
+    }
+    let open = this.#catalogues.get(path);
+    if (!open) {
+      open = new OpenFolder(path);
+      this.#catalogues.set(path, open);
+    }
+    return open;
+  }
+}
+
+/** A folder's catalogue; indexing it happens once at a time. */
+class OpenFolder {
+  readonly path: string;
+  readonly catalogue: Catalogue;
+  isIndexed = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string) {
+    this.path = path;
+    this.catalogue = Catalogue.open(catalogueDir(path));
+  }
+
+  index({ signal, onProgress }: Work): Promise<IndexResult> {
+    const turn = this.#last.then(async () => {
+      const result = await indexFolder(this.path, {
+        catalogue: this.catalogue,
+        signal,
+        onProgress: ({ phase, nDone, nTotal }) => onProgress?.({ kind: "work", phase, done: nDone, total: nTotal }),
+      });
+      this.isIndexed = true;
+      return result;
+    });
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    this.catalogue.close();
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The one contract between the engine process and whoever uses it: requests, notifications, their types and errors,
+ * over JSON-RPC on the process's stdin and stdout. Lines, columns and offsets: see each type. Every request may be
+ * cancelled; it then fails with the code "cancelled" after at most one session run.
+ */
+import { NotificationType, ProgressType, RequestType, RequestType0 } from "vscode-jsonrpc/node";
+import type {
+  AskParams,
+  AskResult,
+  CompleteParams,
+  CompleteResult,
+  EngineStatus,
+  GenerateParams,
+  GenerateResult,
+  IndexResult,
+  ModelReport,
+  Progress,
+} from "./engine.ts";
+import type { ErrorCode } from "./errors.ts";
+
+export type * from "./engine.ts";
+
+/** Changes when an older client or engine can no longer talk to a newer one. */
+export const PROTOCOL_VERSION = 1;
+
+/** How often the engine says that it lives, in ms. A session run may hold it up for a second or two. */
+export const HEARTBEAT_MS = 1000;
+
+/** Silence after which the client takes the engine for lost, in ms. */
+export const SILENCE_LIMIT_MS = 20_000;
+
+export interface InitializeParams {
+  readonly protocolVersion: number;
+  /** The engine ends itself when this process is gone. */
+  readonly clientPid: number;
+}
+
+/** What travels in a JSON-RPC error's `data`: the code of the LongsightError on the other side. */
+export interface ErrorData {
+  readonly code: ErrorCode;
+}
+
+/** A request whose work reports back under a progress token of the client's choice. */
+export interface Reporting {
+  readonly progressToken?: number;
+}
+
+/** A request with the parameters P, whose result is R; `_params` only carries the type. */
+export type EngineRequest<P extends object, R> = RequestType<object, R, ErrorData> & { readonly _params?: P };
+const request = <P extends object, R>(method: string): EngineRequest<P, R> => new RequestType(method);
+
+export const requests = {
+  initialize: request<InitializeParams, EngineStatus>("initialize"),
+  status: request<object, EngineStatus>("status"),
+  index: request<{ folder: string }, IndexResult>("index"),
+  ask: request<AskParams, AskResult>("ask"),
+  complete: request<CompleteParams, CompleteResult>("complete"),
+  generate: request<GenerateParams, GenerateResult>("generate"),
+  inspect: request<{ path: string }, ModelReport>("inspect"),
+  /** Finishes what runs, closes the stores and answers; the process then ends. */
+  shutdown: new RequestType0<null, ErrorData>("shutdown"),
+} as const;
+
+export const notifications = {
+  heartbeat: new NotificationType<{ rssBytes: number }>("heartbeat"),
+} as const;
+
+/** Counts of long work and pieces of streamed text, both under the request's progress token. */
+export const progress = new ProgressType<Progress>();

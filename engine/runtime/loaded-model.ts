@@ -1,0 +1,85 @@
+/** A model ready to run, whatever it is made of: the shipped default model, or a user's GGUF file or safetensors folder. */
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
+import { exactPlan } from "../attention/plan.ts";
+import { compile } from "../compiler/compile.ts";
+import { openModelFile } from "../models/files/open.ts";
+import { openHybrid } from "../models/hybrid.ts";
+import { isHybrid } from "../models/hybrid-config.ts";
+import { openModel } from "../models/open-model.ts";
+import { loadTokenizerFolder } from "../models/tokenizer/folder.ts";
+import { tokenizerFromGguf } from "../models/tokenizer/gguf.ts";
+import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
+import { defaultModelDir } from "../paths.ts";
+import { Decoder } from "./decoder.ts";
+import { DecoderReader } from "./decoder-reader.ts";
+import { HybridDecoder } from "./hybrid.ts";
+import { HybridReader } from "./hybrid-reader.ts";
+import type { TextReader } from "./reader.ts";
+
+export interface LoadedModel {
+  /** The model's name as shown to the user. */
+  readonly name: string;
+  readonly tokenizer: ModelTokenizer;
+  readonly reader: TextReader;
+  close(): Promise<void>;
+}
+
+export interface LoadOptions {
+  readonly signal?: AbortSignal;
+  /** Weights converted so far, of all, the first time a model is opened. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** More threads than this make one token no faster: decoding is bound by memory. */
+const MAX_THREADS = 8;
+
+const options = { nThreads: Math.min(MAX_THREADS, availableParallelism()) };
+
+/** The name of the model that ships with the package. */
+export const DEFAULT_MODEL = "longsight-default";
+
+/**
+ * Loads a model; without a path the shipped one. Errors: LongsightError for whatever is not a model Longsight runs;
+ * cancelled.
+ */
+export async function loadModel(path: string | undefined, load: LoadOptions = {}): Promise<LoadedModel> {
+  if (path === undefined) return loadHybrid(defaultModelDir, DEFAULT_MODEL);
+  if (isHybridFolder(path)) return loadHybrid(path, basename(path));
+  const { file, config, weights, close } = await openModel(path, load);
+  try {
+    const tokenizer = file.format === "gguf" ? tokenizerFromGguf(file.metadata) : loadTokenizerFolder(path);
+    const decoder = await Decoder.open(config, compile(config, exactPlan(config), weights), options);
+    return {
+      name: basename(path).replace(/\.gguf$/i, ""),
+      tokenizer,
+      reader: new DecoderReader(decoder, config),
+      close: async () => {
+        await decoder.close();
+        close();
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function isHybridFolder(path: string): boolean {
+  const file = openModelFile(path);
+  try {
+    return isHybrid(file);
+  } finally {
+    file.close();
+  }
+}
+
+async function loadHybrid(folder: string, name: string): Promise<LoadedModel> {
+  const decoder = await HybridDecoder.open(openHybrid(folder), options);
+  return {
+    name,
+    tokenizer: loadTokenizerFolder(folder),
+    reader: new HybridReader(decoder),
+    close: () => decoder.close(),
+  };
+}
