@@ -7,14 +7,15 @@ const plural = (n: number, one: string, many = `${one}s`) => `${count.format(n)}
 /** Lines of code shown below a citation. */
 const SHOWN_LINES = 6;
 
-/** The answer, then each source with its signature or doc comment and its first lines. */
+/** The answer, then each source with its first lines, and what it is about where they do not show it. */
 export function formatAsk({ found, answer, citations, model, timingsMs }: AskResult): string {
   const sources = citations.map(({ file, startLine, endLine, symbol, signature, doc, text }, index) => {
     const place = `[${index + 1}] ${file}:${startLine}-${endLine}${symbol ? `  ${symbol}` : ""}`;
-    const about = doc?.split("\n")[0] ?? signature;
     const lines = text.split("\n");
     const code = lines.slice(0, SHOWN_LINES).map((line) => `      ${line}`);
     const rest = lines.length > SHOWN_LINES ? [`      ... ${plural(lines.length - SHOWN_LINES, "more line")}`] : [];
+    // What the shown lines say already is not said twice.
+    const about = [doc?.split("\n")[0], signature].find((line) => line && !text.includes(line.trim()));
     return [place, ...(about ? [`    ${about}`] : []), ...code, ...rest].join("\n");
   });
   const how = !found ? "searched" : model === "extractive" ? "quoted from the folder" : `written by ${model}`;
