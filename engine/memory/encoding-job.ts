@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { LongsightError } from "../errors.ts";
 import type { Tokenizer } from "../models/types.ts";
 import type { HybridEncoder } from "../runtime/hybrid-encoder.ts";
-import { PRIORITY, type Scheduler } from "../runtime/scheduler.ts";
 import { readContent } from "../workspace/content.ts";
 import { blockLines, encodeFile } from "./file-encoder.ts";
 import type { RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
@@ -19,8 +18,8 @@ export interface EncodingDeps {
   readonly store: SegmentStore;
   readonly encoder: HybridEncoder;
   readonly tokenizer: Tokenizer;
-  /** The model's; a job waits for its turn before every run. */
-  readonly scheduler: Scheduler;
+  /** Starts a session run when the model has nothing more urgent to do. Errors: cancelled. */
+  readonly turn: <T>(run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** The text of a file if its bytes still have the hash, else undefined. */
   readonly read: (file: RepositoryFile) => Promise<string | undefined>;
   readonly log: (line: string) => void;
@@ -130,7 +129,7 @@ export class EncodingJob {
       if (signal?.aborted) throw cancelled();
     }
     this.#pausedMs += performance.now() - startMs;
-    return this.#deps.scheduler.run(PRIORITY.indexing, run, signal);
+    return this.#deps.turn(run, signal);
   }
 }
 

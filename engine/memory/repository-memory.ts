@@ -36,6 +36,9 @@ export interface FoundBlock extends LineRange {
 /** Blocks that were read lately are kept, up to this size. */
 const WORKING_SET_BYTES = 16 * 1024 * 1024;
 
+/** Segments that are opened before other work gets its turn: some milliseconds. */
+const FILES_AT_ONCE = 64;
+
 export class RepositoryMemory {
   readonly config: HybridConfig;
   readonly #store: SegmentStore;
@@ -82,14 +85,19 @@ export class RepositoryMemory {
     return new Set(this.#files.keys());
   }
 
-  /** Makes this the memory of exactly these files. Contents that are encoded already are opened, others are missing. */
-  update(files: Iterable<RepositoryFile>): void {
-    const all = [...files];
-    this.#files = Map.groupBy(all, ({ contentHash }) => this.#store.idOf(contentHash));
+  /**
+   * Makes this the memory of exactly these files. Contents that are encoded already are opened, a few at a time so that
+   * other work goes on; the others are missing.
+   */
+  async update(files: Iterable<RepositoryFile>): Promise<void> {
+    this.#files = Map.groupBy(files, ({ contentHash }) => this.#store.idOf(contentHash));
     this.#ids = new Map([...this.#files].flatMap(([id, same]) => same.map(({ path }) => [path, id] as const)));
     this.#imports = undefined;
     for (const [id, encoded] of this.#encoded) if (!this.#files.has(id)) this.#forget(encoded);
-    for (const file of this.missing) this.take(file);
+    for (const [i, file] of this.missing.entries()) {
+      this.take(file);
+      if (i % FILES_AT_ONCE === FILES_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   /** Takes up the segment of a file's contents, if there is one by now. */

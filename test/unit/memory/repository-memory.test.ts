@@ -81,7 +81,7 @@ test("a moved file, a copy and a branch that comes back cost nothing", async (co
   files.set("C/MOVED.TS", files.get("A/ONE.TS")!);
   files.set("C/COPY.TS", files.get("B/TWO.TS")!);
   files.delete("A/ONE.TS");
-  update();
+  await update();
   assert.deepEqual(memory.missing, []);
   assert.equal(memory.encodedAt("A/ONE.TS"), undefined);
   assert.ok(memory.encodedAt("C/MOVED.TS"));
@@ -92,12 +92,12 @@ test("a moved file, a copy and a branch that comes back cost nothing", async (co
   const before = new Map(files);
   files.clear();
   files.set("B/TWO.TS", sampleText(5, 90));
-  update();
+  await update();
   assert.equal(memory.missing.length, 1);
   assert.equal(memory.nBlocks, 0);
   await job().run();
   for (const [path, text] of before) files.set(path, text);
-  update();
+  await update();
   assert.deepEqual(memory.missing, []);
   await encoder.close();
 });

@@ -9,7 +9,7 @@ import { type RepositoryFile, RepositoryMemory } from "../../../engine/memory/re
 import { SegmentStore } from "../../../engine/memory/segment-store.ts";
 import { openHybrid } from "../../../engine/models/hybrid.ts";
 import { HybridEncoder } from "../../../engine/runtime/hybrid-encoder.ts";
-import { Scheduler } from "../../../engine/runtime/scheduler.ts";
+import { PRIORITY, Scheduler } from "../../../engine/runtime/scheduler.ts";
 import { bytesTokenizer } from "../complete/bytes-tokenizer.ts";
 import { fixture } from "../hybrid-golden.ts";
 
@@ -54,19 +54,21 @@ export async function smallMemory(dir: string, files: Map<string, string>, optio
   const encoder = await HybridEncoder.open(model, tokenizer, { nThreads: 1 });
   const read = async ({ path, contentHash }: RepositoryFile) =>
     hashOf(files.get(path) ?? "") === contentHash ? files.get(path) : undefined;
+  const scheduler = new Scheduler();
+  const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) => scheduler.run(PRIORITY.indexing, run, signal);
   const deps = {
     memory,
     store,
     encoder,
     tokenizer,
-    scheduler: new Scheduler(),
+    turn,
     read,
     log: (line: string) => log.push(line),
   };
   const update = () =>
     memory.update([...files].map(([path, text]) => ({ path, contentHash: hashOf(text), sizeBytes: text.length })));
-  update();
-  return { memory, store, encoder, log, update, scheduler: deps.scheduler, job: () => new EncodingJob(deps) };
+  await update();
+  return { memory, store, encoder, log, update, scheduler, job: () => new EncodingJob(deps) };
 }
 
 export const hashOf = (text: string) => createHash("sha256").update(text).digest("hex");

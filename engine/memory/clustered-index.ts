@@ -1,0 +1,241 @@
+/**
+ * An index for very large memories: landmarks are grouped into about as many clusters as there are blocks in a cluster,
+ * and a query looks into the clusters that are closest to it (k-means lists as in the Routing Transformer, arXiv
+ * 2003.05997, used as an inverted file). Below a size it compares a query with every landmark, which is exact.
+ */
+import { type BlockHit, type BlockIndex, LandmarkTable, scan, TopHits } from "./block-index.ts";
+
+export interface ClusteredIndexOptions {
+  /** Clusters are made from so many blocks on. */
+  readonly minBlocks: number;
+  /** The share of all blocks that a query is compared with. */
+  readonly probedShare: number;
+}
+
+/** Up to here comparing with all landmarks takes a few milliseconds. */
+const DEFAULTS: ClusteredIndexOptions = { minBlocks: 2 ** 17, probedShare: 0.1 };
+
+const PASSES = 8;
+/** Landmarks that means are made of, for each cluster. */
+const SAMPLES = 64;
+/** Made anew when the index has grown by this factor or lost this share. */
+const GROWTH = 2;
+const LOSS = 0.25;
+/** In place of a cluster's number, for blocks that are not there. */
+const NOWHERE = -1;
+/** Building goes on for so long before other work gets its turn. */
+const SLICE_MS = 8;
+
+/** A finished grouping. */
+interface Clusters {
+  /** [nClusters, routeSize] */
+  readonly means: Float32Array;
+  /** Half of each mean's squared length: nearest is largest dot product less this. */
+  readonly halves: Float32Array;
+  readonly lists: number[][];
+  /** Blocks when it was made. */
+  readonly nBlocks: number;
+}
+
+export class ClusteredIndex implements BlockIndex {
+  readonly #table: LandmarkTable;
+  readonly #options: ClusteredIndexOptions;
+  #clusters: Clusters | undefined;
+  /** The cluster of each block. */
+  #clusterOf = new Int32Array(0);
+  #nRemoved = 0;
+  #building: Promise<void> | undefined;
+  /** Blocks that came or went while clusters were being made. */
+  #changed = new Set<number>();
+
+  constructor(routeSize: number, options: Partial<ClusteredIndexOptions> = {}) {
+    this.#table = new LandmarkTable(routeSize);
+    this.#options = { ...DEFAULTS, ...options };
+  }
+
+  get nBlocks(): number {
+    return this.#table.nBlocks;
+  }
+
+  /** Settles when no clusters are being made. */
+  async settled(): Promise<void> {
+    while (this.#building) await this.#building;
+  }
+
+  add(landmarks: Float32Array): number {
+    const first = this.#table.add(landmarks);
+    const n = landmarks.length / this.#table.routeSize;
+    for (let block = first; block < first + n; block++) this.#insert(block);
+    this.#rebuildIfNeeded();
+    return first;
+  }
+
+  remove(first: number, n: number): void {
+    for (let block = first; block < first + n; block++) {
+      this.#note(block);
+      const list = this.#clusters?.lists[this.#clusterOf[block]];
+      const at = list?.indexOf(block) ?? -1;
+      if (at >= 0) list?.splice(at, 1);
+    }
+    this.#table.remove(first, n);
+    this.#nRemoved += n;
+    this.#rebuildIfNeeded();
+  }
+
+  top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[] {
+    const top = new TopHits(k, allowed);
+    if (!this.#clusters) {
+      scan(this.#table, query, 0, this.#table.end, top);
+      return top.hits;
+    }
+    const { means, lists } = this.#clusters;
+    const { rows, routeSize } = this.#table;
+    const scores = lists.map((_, cluster) => dotAt(query, means, cluster * routeSize));
+    const order = [...lists.keys()].sort((a, b) => scores[b] - scores[a]);
+    const budget = Math.max(this.#options.probedShare * this.nBlocks, k);
+    let nProbed = 0;
+    for (const cluster of order) {
+      for (const block of lists[cluster]) {
+        const score = dotAt(query, rows, block * routeSize);
+        if (score >= top.bar) top.offer(block, score);
+      }
+      nProbed += lists[cluster].length;
+      if (nProbed >= budget) break;
+    }
+    return top.hits;
+  }
+
+  #insert(block: number): void {
+    this.#note(block);
+    if (!this.#clusters) return;
+    this.#clusterOf = grown(this.#clusterOf, block + 1);
+    const cluster = nearest(this.#clusters, this.#table.rows, block);
+    this.#clusterOf[block] = cluster;
+    this.#clusters.lists[cluster].push(block);
+  }
+
+  #note(block: number): void {
+    if (this.#building) this.#changed.add(block);
+  }
+
+  #rebuildIfNeeded(): void {
+    if (this.#building || this.nBlocks < this.#options.minBlocks) return;
+    const made = this.#clusters?.nBlocks ?? 0;
+    if (made > 0 && this.nBlocks < GROWTH * made && this.#nRemoved < LOSS * made) return;
+    this.#building = this.#build().finally(() => {
+      this.#building = undefined;
+    });
+  }
+
+  async #build(): Promise<void> {
+    this.#nRemoved = 0;
+    const { routeSize, end } = this.#table;
+    const nBlocks = this.nBlocks;
+    const isThere = (block: number) => !Number.isNaN(this.#table.rows[block * routeSize]);
+    const blocks: number[] = [];
+    for (let block = 0; block < end; block++) if (isThere(block)) blocks.push(block);
+    const nClusters = Math.round(Math.sqrt(blocks.length));
+    // Files lie one after another, so every so many blocks make a sample of all files.
+    const every = Math.max(1, Math.floor(blocks.length / (nClusters * SAMPLES)));
+    const sample = this.#copyOf(blocks.filter((_, i) => i % every === 0));
+    const pace = new Pace();
+    const clusters = await kMeans(sample, routeSize, nClusters, nBlocks, pace);
+    let clusterOf = new Int32Array(end).fill(NOWHERE);
+    for (const block of blocks) {
+      await pace.rest();
+      clusterOf[block] = nearest(clusters, this.#table.rows, block);
+    }
+    // From here on nothing else runs: what changed meanwhile is set right, and the clusters are taken into use.
+    clusterOf = grown(clusterOf, this.#table.end);
+    for (const block of this.#changed) {
+      const isGone = block >= this.#table.end || !isThere(block);
+      clusterOf[block] = isGone ? NOWHERE : nearest(clusters, this.#table.rows, block);
+    }
+    for (const [block, cluster] of clusterOf.entries()) {
+      if (cluster !== NOWHERE) clusters.lists[cluster].push(block);
+    }
+    this.#changed = new Set();
+    this.#clusters = clusters;
+    this.#clusterOf = clusterOf;
+  }
+
+  #copyOf(blocks: readonly number[]): Float32Array {
+    const { routeSize } = this.#table;
+    const copy = new Float32Array(blocks.length * routeSize);
+    for (const [i, block] of blocks.entries()) copy.set(this.#table.row(block), i * routeSize);
+    return copy;
+  }
+}
+
+/** Lets other work in from time to time. */
+class Pace {
+  #untilMs = performance.now() + SLICE_MS;
+
+  async rest(): Promise<void> {
+    if (performance.now() < this.#untilMs) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#untilMs = performance.now() + SLICE_MS;
+  }
+}
+
+/** Lloyd's algorithm over rows [n, size], from evenly spread rows; a cluster that ends up empty takes a row of its own. */
+async function kMeans(rows: Float32Array, size: number, k: number, nBlocks: number, pace: Pace): Promise<Clusters> {
+  const n = rows.length / size;
+  const clusters: Clusters = {
+    means: new Float32Array(k * size),
+    halves: new Float32Array(k),
+    lists: Array.from({ length: k }, () => []),
+    nBlocks,
+  };
+  const { means, halves } = clusters;
+  const reseed = (cluster: number, row: number) =>
+    means.set(rows.subarray(row * size, (row + 1) * size), cluster * size);
+  for (let cluster = 0; cluster < k; cluster++) reseed(cluster, Math.floor((cluster * n) / k));
+  for (let pass = 0; pass <= PASSES; pass++) {
+    for (let cluster = 0; cluster < k; cluster++)
+      halves[cluster] = dotAt(means.subarray(cluster * size), means, cluster * size, size) / 2;
+    if (pass === PASSES) break;
+    const sums = new Float64Array(k * size);
+    const counts = new Int32Array(k);
+    for (let row = 0; row < n; row++) {
+      await pace.rest();
+      const cluster = nearest(clusters, rows, row);
+      counts[cluster]++;
+      for (let i = 0; i < size; i++) sums[cluster * size + i] += rows[row * size + i];
+    }
+    for (let cluster = 0; cluster < k; cluster++) {
+      if (counts[cluster] === 0) reseed(cluster, (cluster * 2654435761) % n);
+      else for (let i = 0; i < size; i++) means[cluster * size + i] = sums[cluster * size + i] / counts[cluster];
+    }
+  }
+  return clusters;
+}
+
+/** The cluster whose mean is closest to a row. */
+function nearest({ means, halves }: Clusters, rows: Float32Array, row: number): number {
+  const size = means.length / halves.length;
+  let best = 0;
+  let bestScore = Number.NEGATIVE_INFINITY;
+  for (let cluster = 0, at = 0; cluster < halves.length; cluster++) {
+    let score = -halves[cluster];
+    for (let i = 0, from = row * size; i < size; i++) score += rows[from++] * means[at++];
+    if (score > bestScore) {
+      bestScore = score;
+      best = cluster;
+    }
+  }
+  return best;
+}
+
+function dotAt(a: Float32Array, b: Float32Array, at: number, size = a.length): number {
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += a[i] * b[at + i];
+  return sum;
+}
+
+function grown(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
+  if (array.length >= length) return array;
+  const larger = new Int32Array(Math.max(length, Math.ceil(array.length * 1.25)));
+  larger.set(array);
+  return larger.fill(NOWHERE, array.length);
+}
