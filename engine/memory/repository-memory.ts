@@ -75,6 +75,11 @@ export class RepositoryMemory {
     return this.#bytesRead;
   }
 
+  /** Different contents of files of the folder. */
+  get nContents(): number {
+    return this.#files.size;
+  }
+
   /** What has to be encoded: one file for each content. */
   get missing(): RepositoryFile[] {
     return [...this.#files].filter(([id]) => !this.#encoded.has(id)).map(([, files]) => files[0]);

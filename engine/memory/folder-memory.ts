@@ -1,0 +1,143 @@
+/**
+ * The memory of an open folder, kept up to date in the background: what the engine holds for each folder. It can be used
+ * from the first encoded file on.
+ */
+import { join } from "node:path";
+import type { HybridModel } from "../models/hybrid.ts";
+import type { Tokenizer } from "../models/types.ts";
+import { cacheDir } from "../paths.ts";
+import type { HybridEncoder } from "../runtime/hybrid-encoder.ts";
+import type { StoredFile } from "./catalogue-types.ts";
+import { ClusteredIndex } from "./clustered-index.ts";
+import {
+  type EncodingDeps,
+  EncodingJob,
+  type EncodingProgress,
+  type EncodingResult,
+  folderReader,
+} from "./encoding-job.ts";
+import type { CompletionPlace, MemoryContext } from "./memory-context.ts";
+import { type FoundBlock, RepositoryMemory } from "./repository-memory.ts";
+import { memoryFingerprint, SegmentStore } from "./segment-store.ts";
+
+/** The model that encodes, and when it may. */
+export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "turn"> {
+  readonly encoder: HybridEncoder;
+  readonly tokenizer: Tokenizer;
+  readonly weights: HybridModel["weights"];
+  /** The folder the model was read from. */
+  readonly folder: string;
+}
+
+export interface FolderMemoryOptions {
+  /** Where segments lie, by default in the user's cache, shared by all folders. */
+  readonly dir?: string;
+  /** The most that segments may take on disk. */
+  readonly quotaBytes?: number;
+  readonly log?: (line: string) => void;
+}
+
+export interface MemoryStatus {
+  /** Files whose contents are encoded, of all that should be. */
+  readonly filesEncoded: number;
+  readonly filesTotal: number;
+  readonly nTokens: number;
+  /** What the background work has done, null while it rests. */
+  readonly encoding: EncodingProgress | null;
+}
+
+/** About thirty million tokens. */
+const QUOTA_BYTES = 4 * 2 ** 30;
+
+export class FolderMemory {
+  readonly #memory: RepositoryMemory;
+  readonly #deps: EncodingDeps;
+  #job: { readonly work: EncodingJob; readonly stop: AbortController; readonly done: Promise<unknown> } | undefined;
+  #progress: EncodingProgress | null = null;
+  #isPaused = false;
+
+  /** Opens the memory of a folder, empty until the first `refresh`. Errors: no-access, disk-full. */
+  constructor(root: string, model: MemoryModel, options: FolderMemoryOptions = {}) {
+    const { encoder, tokenizer, turn, weights, folder } = model;
+    const { dir = join(cacheDir(), "memory"), quotaBytes = QUOTA_BYTES, log = console.error } = options;
+    const { config } = encoder;
+    const fingerprint = memoryFingerprint({ weights }, folder);
+    const store = new SegmentStore(dir, { fingerprint, shape: config, quotaBytes, log });
+    this.#memory = new RepositoryMemory(config, store, new ClusteredIndex(config.routeSize));
+    this.#deps = { memory: this.#memory, store, encoder, tokenizer, turn, read: folderReader(root), log };
+  }
+
+  get status(): MemoryStatus {
+    const { nTokens, nContents, missing } = this.#memory;
+    return { nTokens, filesTotal: nContents, filesEncoded: nContents - missing.length, encoding: this.#progress };
+  }
+
+  /**
+   * Makes this the memory of the catalogue's files: those that are encoded can be used at once, the others are encoded
+   * one after another. Settles when all are, or when another `refresh` or `close` takes over (then with undefined).
+   * Errors: disk-full.
+   */
+  async refresh(files: readonly StoredFile[]): Promise<EncodingResult | undefined> {
+    // Of several calls at once the last one waits for all before it.
+    do await this.#stop();
+    while (this.#job);
+    const searched = files.flatMap(({ path, contentHash, sizeBytes, skipped }) =>
+      contentHash !== null && skipped === null ? [{ path, contentHash, sizeBytes }] : [],
+    );
+    const stop = new AbortController();
+    const work = new EncodingJob(this.#deps);
+    if (this.#isPaused) work.pause();
+    const run = async () => {
+      await this.#memory.update(searched);
+      return await work.run({
+        signal: stop.signal,
+        onProgress: (progress) => {
+          this.#progress = progress;
+        },
+      });
+    };
+    const done = run().finally(() => {
+      this.#progress = null;
+    });
+    this.#job = { work, stop, done };
+    try {
+      return await done;
+    } catch (error) {
+      if (stop.signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  /** Holds the background work, until `resume`. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#job?.work.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#job?.work.resume();
+  }
+
+  /** What a completion at the place may look at (engine/complete, RepositoryContext). */
+  memoryFor(place: CompletionPlace): MemoryContext | undefined {
+    return this.#memory.memoryFor(place);
+  }
+
+  /** The best blocks for a question in words. Errors: cancelled. */
+  async search(question: string, k: number, signal?: AbortSignal): Promise<FoundBlock[]> {
+    return this.#memory.search(await this.#deps.encoder.embedQuestion(question, signal), k);
+  }
+
+  /** Ends the background work; what is encoded stays on disk. */
+  async close(): Promise<void> {
+    await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    const job = this.#job;
+    this.#job = undefined;
+    job?.stop.abort();
+    await job?.done.catch(() => {});
+  }
+}
