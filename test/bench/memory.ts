@@ -1,0 +1,286 @@
+/**
+ * Speed and size of the repository memory with the shipped model: `node test/bench/memory.ts`. A memory of a million
+ * tokens is filled with replicated real segments: the files of this repository, encoded once and stored again under
+ * other names. What is measured on such a memory is measured in a process of its own, so that nothing is warm but the
+ * operating system's file cache.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { ExactIndex } from "../../engine/memory/block-index.ts";
+import { ClusteredIndex } from "../../engine/memory/clustered-index.ts";
+import { EncodingJob, folderReader } from "../../engine/memory/encoding-job.ts";
+import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
+import { memoryFingerprint, SegmentStore } from "../../engine/memory/segment-store.ts";
+import { openHybrid } from "../../engine/models/hybrid.ts";
+import { loadTokenizerFolder } from "../../engine/models/tokenizer/folder.ts";
+import { defaultModelDir, packageRoot } from "../../engine/paths.ts";
+import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
+import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
+import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+
+export interface Row {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What the value should reach, null where the figure is only told. */
+  readonly target: number | null;
+  readonly pass: boolean | null;
+}
+
+const SMALL_TOKENS = 10_000;
+const LARGE_TOKENS = 1_000_000;
+const SOURCES = "engine";
+/** As much text as is encoded for real. */
+const SOURCE_BYTES = 250_000;
+const ROUNDS = 7;
+
+const options = { nThreads: 2 };
+const PLACE = { path: "new.ts", head: "", cursorLine: 1, firstLine: 1, lastLine: 1 };
+
+function openStore(dir: string) {
+  const model = openHybrid(defaultModelDir);
+  const fingerprint = memoryFingerprint(model, defaultModelDir);
+  const store = new SegmentStore(dir, {
+    fingerprint,
+    shape: model.config,
+    quotaBytes: 2 ** 40,
+    log: (line) => console.error(line),
+  });
+  return {
+    model,
+    store,
+    memory: new RepositoryMemory(model.config, store, new ClusteredIndex(model.config.routeSize)),
+  };
+}
+
+function sourceFiles(): RepositoryFile[] {
+  let sum = 0;
+  return readdirSync(join(packageRoot, SOURCES), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .sort()
+    .map((name) => {
+      const path = `${SOURCES}/${name}`;
+      const bytes = readFileSync(join(packageRoot, path));
+      return { path, contentHash: createHash("sha256").update(bytes).digest("hex"), sizeBytes: bytes.length };
+    })
+    .filter(({ sizeBytes }) => {
+      sum += sizeBytes;
+      return sum <= SOURCE_BYTES;
+    });
+}
+
+/** Stores segments under other names until the memory has `nTokens`. */
+async function replicate(dir: string, files: readonly RepositoryFile[], nTokens: number): Promise<RepositoryFile[]> {
+  const { store, model } = openStore(dir);
+  const { blockSize, routeSize } = model.config;
+  const all: RepositoryFile[] = [];
+  let sum = 0;
+  for (let copy = 0; ; copy++) {
+    for (const file of files) {
+      if (sum >= nTokens) return all;
+      const opened = store.open(store.idOf(file.contentHash));
+      if (!opened) throw new Error(`${file.path} is not encoded`);
+      const { segment, landmarks } = opened;
+      const replica = { ...file, path: `${copy}/${file.path}`, contentHash: `${copy} ${file.contentHash}` };
+      const writer = store.write(store.idOf(replica.contentHash), segment.nTokens);
+      for (let block = 0; block * blockSize < segment.nTokens; block++) {
+        const landmark = landmarks.subarray(block * routeSize, (block + 1) * routeSize);
+        writer.append(segment.read(block), landmark, segment.lines(block));
+      }
+      writer.commit();
+      sum += segment.nTokens;
+      all.push(replica);
+    }
+  }
+}
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
+
+async function timed(work: () => unknown): Promise<number> {
+  const startMs = performance.now();
+  await work();
+  return performance.now() - startMs;
+}
+
+async function medianMs(work: (round: number) => unknown): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) times.push(await timed(() => work(round)));
+  return median(times);
+}
+
+interface Opened {
+  readonly reopenMs: number;
+  readonly selectMs: number;
+  readonly readBlocksMs: number;
+  /** Per memory, the small one first. */
+  readonly firstTokenMs: readonly number[];
+  readonly decodeMs: readonly number[];
+  readonly rssBytes: number;
+}
+
+/** What is measured in a process of its own: two memories of these files are opened and asked in turn. */
+async function measureOpened(dir: string, lists: readonly (readonly RepositoryFile[])[]): Promise<Opened> {
+  const opened = lists.map(() => openStore(dir));
+  const { model } = opened[0];
+  const { config } = model;
+  const tokenizer = loadTokenizerFolder(defaultModelDir);
+  const decoder = await HybridDecoder.open(model, options);
+  const [small, large] = opened.map(({ memory }) => memory);
+  await small.update(lists[0]);
+  const reopenMs = await timed(() => large.update(lists[1]));
+  const query = (round: number) => {
+    const x = Float32Array.from({ length: config.routeSize }, (_, i) => Math.sin(1 + round * 12.9898 + i * 78.233));
+    return x.map((value) => value / Math.hypot(...x));
+  };
+  await medianMs((round) => large.top(query(round), config.routeTopBlocks));
+  const selectMs = await medianMs((round) => large.top(query(round + 100), config.routeTopBlocks));
+  // Blocks that no round before has read.
+  const readBlocksMs = await medianMs((round) => {
+    for (let i = 0; i < config.routeTopBlocks; i++) large.read((round * config.routeTopBlocks + i) % large.nBlocks);
+  });
+  const text = readFileSync(fileURLToPath(import.meta.url), "utf8");
+  const ids = tokenizer.encode(text);
+  const firstTokens: number[][] = [[], []];
+  const decodes: number[][] = [[], []];
+  for (let round = 0; round <= ROUNDS; round++) {
+    // In turn, so that other load on the machine falls on both.
+    for (const [i, memory] of [small, large].entries()) {
+      const reader = new HybridReader(decoder);
+      const seen = memory.memoryFor(PLACE);
+      const part = ids.slice(round * 100, round * 100 + 64);
+      const firstMs = await timed(() => reader.readText(part, { memory: seen }));
+      const decodeMs = await timed(async () => {
+        for (const id of ids.slice(round * 100 + 64, round * 100 + 96)) {
+          part.push(id);
+          await reader.readText(part, { memory: seen });
+        }
+      });
+      // The first round warms up.
+      if (round === 0) continue;
+      firstTokens[i].push(firstMs);
+      decodes[i].push(decodeMs / 32);
+    }
+  }
+  const rssBytes = process.memoryUsage.rss();
+  await decoder.close();
+  return {
+    ...{ reopenMs, selectMs, readBlocksMs, rssBytes },
+    firstTokenMs: firstTokens.map(median),
+    decodeMs: decodes.map(median),
+  };
+}
+
+async function inChild(dir: string, lists: readonly (readonly RepositoryFile[])[]): Promise<Opened> {
+  const file = join(dir, "files.json");
+  writeFileSync(file, JSON.stringify(lists));
+  const args = ["--disable-warning=ExperimentalWarning", fileURLToPath(import.meta.url), "opened", dir, file];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  return JSON.parse(stdout) as Opened;
+}
+
+/** How many of the best blocks the clusters find, asked with the routing queries of real tokens. */
+async function clusterRecall(dir: string, files: readonly RepositoryFile[], encoder: HybridEncoder, texts: string[]) {
+  const { store } = openStore(dir);
+  const { routeSize, routeTopBlocks } = encoder.config;
+  const exact = new ExactIndex(routeSize);
+  const clustered = new ClusteredIndex(routeSize, { minBlocks: 500 });
+  for (const file of files) {
+    const opened = store.open(store.idOf(file.contentHash));
+    if (!opened) continue;
+    exact.add(opened.landmarks);
+    clustered.add(opened.landmarks);
+  }
+  await clustered.settled();
+  let [found, all] = [0, 0];
+  for (const text of texts) {
+    const encoded = await encoder.encode(encoder.fileIds("x.ts", text).slice(0, 512));
+    for (let token = 15; token < encoded.nTokens; token += 16) {
+      const hits = new Set(clustered.top(encoded.query(token), routeTopBlocks).map(({ block }) => block));
+      const best = exact.top(encoded.query(token), routeTopBlocks);
+      found += best.filter(({ block }) => hits.has(block)).length;
+      all += best.length;
+    }
+  }
+  return { recall: found / all, nBlocks: exact.nBlocks };
+}
+
+/** Measures the memory; takes about a minute. */
+export async function benchMemory(): Promise<Row[]> {
+  const dir = mkdtempSync(join(tmpdir(), "longsight-bench-"));
+  try {
+    const { model, store, memory } = openStore(dir);
+    const tokenizer = loadTokenizerFolder(defaultModelDir);
+    const encoder = await HybridEncoder.open(model, tokenizer, options);
+    const files = sourceFiles();
+    await memory.update(files);
+    const job = new EncodingJob({
+      ...{ memory, store, encoder, tokenizer, read: folderReader(packageRoot) },
+      turn: (run) => run(),
+      log: (line) => console.error(line),
+    });
+    const { tokensEncoded, ms } = await job.run();
+    const texts = files.slice(0, 20).map(({ path }) => readFileSync(join(packageRoot, path), "utf8"));
+    const { recall, nBlocks } = await clusterRecall(dir, files, encoder, texts);
+    await encoder.close();
+    const sizeBytes = files.reduce((sum, { contentHash }) => {
+      const id = store.idOf(contentHash);
+      return sum + statSync(join(dir, id.slice(0, 2), `${id}.segment`)).size;
+    }, 0);
+    const bytesPerToken = sizeBytes / tokensEncoded;
+    const large = await replicate(dir, files, LARGE_TOKENS);
+    const opened = await inChild(dir, [await replicate(dir, files, SMALL_TOKENS), large]);
+    const [firstSmall, firstLarge] = opened.firstTokenMs;
+    const [decodeSmall, decodeLarge] = opened.decodeMs;
+    const { layers, headSize, hiddenSize, name } = model.config;
+    const nRetrieval = layers.filter((kind) => kind === "retrieval").length;
+    const row = (what: string, value: number, unit: string, target: number | null, pass: boolean | null): Row => ({
+      ...{ name: `memory (${name}): ${what}`, value: Number(value.toPrecision(3)), unit, target, pass },
+    });
+    const atMost = (what: string, value: number, unit: string, target: number) =>
+      row(what, value, unit, target, value <= target);
+    const atLeast = (what: string, value: number, unit: string, target: number) =>
+      row(what, value, unit, target, value >= target);
+    const replicated = "1M tokens of replicated real segments";
+    return [
+      atLeast("encoding, files to disk", (1000 * tokensEncoded) / ms, "tokens/s", 6700),
+      row("bytes per token on disk", bytesPerToken, "bytes", null, null),
+      atLeast(
+        "dense f16 keys and values of every layer / bytes on disk",
+        (layers.length * 2 * hiddenSize * 2) / bytesPerToken,
+        "x",
+        4,
+      ),
+      atLeast(
+        "dense f16 keys and values of the retrieval layers alone / bytes on disk",
+        (nRetrieval * 2 * headSize * 2) / bytesPerToken,
+        "x",
+        4,
+      ),
+      atMost(`re-opening ${replicated}`, opened.reopenMs, "ms", 1000),
+      atMost(`choosing blocks for one query and layer, ${replicated}`, opened.selectMs, "ms", 5),
+      row(`reading the blocks of one query and layer, ${replicated}`, opened.readBlocksMs, "ms", null, null),
+      atMost(`first token of 64 tokens, ${replicated} against 10K`, firstLarge / firstSmall, "x", 1.3),
+      row(`first token of 64 tokens, ${replicated}`, firstLarge, "ms", null, null),
+      atLeast(`decoding speed, ${replicated} against 10K`, decodeSmall / decodeLarge, "x", 0.9),
+      row(`decoding, ${replicated}`, 1000 / decodeLarge, "tokens/s", null, null),
+      atMost(`RSS of the process, ${replicated}`, opened.rssBytes / 2 ** 20, "MiB", 1600),
+      atLeast(`clusters: recall@8 at a tenth of ${nBlocks} real landmarks probed`, recall, "", 0.9),
+    ];
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const [mode, dir, list] = process.argv.slice(2);
+  const result =
+    mode === "opened"
+      ? await measureOpened(dir, JSON.parse(readFileSync(list, "utf8")) as RepositoryFile[][])
+      : await benchMemory();
+  console.log(JSON.stringify(result, null, 2));
+}
