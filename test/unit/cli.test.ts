@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, test } from "node:test";
 import { defaultModelDir } from "../../engine/paths.ts";
+import { randomChatModel } from "./random-chat-model.ts";
 import { cacheEnv, folderWith, PROJECT, runCli } from "./run-cli.ts";
 
 const folder = folderWith(PROJECT);
@@ -69,6 +70,21 @@ test("inspect reports the shipped model", () => {
   const { status, stdout, stderr } = runCli(["inspect", defaultModelDir, "--json"]);
   assert.equal(status, 0, stderr);
   assert.ok(JSON.parse(stdout).architecture.length > 0);
+});
+
+test("with a chat model the answer is its own prose over the same citations", () => {
+  const model = randomChatModel();
+  const { status, stdout, stderr } = runCli(["ask", folder, "how are two colours mixed?", "--model", model, "--json"]);
+  assert.equal(status, 0, stderr);
+  const result = JSON.parse(stdout);
+  assert.equal(result.model, basename(model));
+  assert.equal(result.citations[0].file, "src/colour.ts");
+  // Random weights write random text; marks of passages that were not given never get through.
+  for (const [, mark] of result.answer.matchAll(/\[(\d+)\]/g)) assert.ok(Number(mark) <= result.citations.length);
+  const chat = runCli(["generate", "hello", "--chat", "--model", model, "--max-tokens", "5", "--json"]);
+  assert.equal(chat.status, 0, chat.stderr);
+  assert.ok(JSON.parse(chat.stdout).nTokens <= 5);
+  rmSync(model, { recursive: true });
 });
 
 /** One sentence (and at most the usage) on stderr, nothing on stdout, no stack, exit status 1. */
