@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -42,39 +42,40 @@ function install() {
   writeFileSync(stamp, lock);
 }
 
-/** The newest modification time below a folder's TypeScript files, in ms. */
+/** The newest modification time below a folder's sources, in ms. */
 function newestSource(folder) {
   let newest = 0;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) newest = Math.max(newest, newestSource(path));
-    else if (entry.name.endsWith(".ts")) newest = Math.max(newest, statSync(path).mtimeMs);
+    else if (/\.(ts|css|mjs)$/.test(entry.name)) newest = Math.max(newest, statSync(path).mtimeMs);
   }
   return newest;
 }
 
-/** Bundles the engine's entries into dist/ unless the bundles are newer than every source file. */
+/** Bundles every entry into dist/ unless the bundles are newer than every source file. */
 function build(force) {
-  const entries = ["engine/cli.ts", "engine/server.ts"].filter((entry) => existsSync(join(root, entry)));
-  const outputs = entries.map((entry) => join(root, "dist", entry.replace("engine/", "").replace(".ts", ".js")));
-  const newest = newestSource(join(root, "engine"));
-  if (!force && outputs.every((output) => existsSync(output) && statSync(output).mtimeMs > newest)) return;
-  mkdirSync(join(root, "dist"), { recursive: true });
-  run(
-    bin("esbuild"),
-    [
-      ...entries,
-      "--bundle",
-      "--outdir=dist",
-      "--platform=node",
-      "--target=node24",
-      "--format=esm",
-      "--packages=external",
-      "--sourcemap",
-      "--log-level=warning",
-    ],
-    { cwd: root, stdio: ["ignore", 2, 2] },
-  );
+  const stamp = join(root, "dist", "bundled");
+  const newest = Math.max(...["engine", "extension", "webview"].map((folder) => newestSource(join(root, folder))));
+  const newestOfAll = Math.max(newest, statSync(join(root, "build.mjs")).mtimeMs);
+  if (!force && existsSync(stamp) && statSync(stamp).mtimeMs > newestOfAll) return;
+  onOurNode(`
+    const { bundle } = await import("./build.mjs");
+    await bundle();
+  `);
+  writeFileSync(stamp, "");
+}
+
+/** Runs a few lines of JavaScript on the project's own Node; what they print goes to stderr. */
+function onOurNode(code, ...args) {
+  run(node, ["--input-type=module", "--eval", code, "--", ...args], { cwd: root, stdio: ["ignore", 2, 2] });
+}
+
+/** Types and style. The webview and the workbench tests know the browser's types, the rest does not. */
+function check() {
+  run(bin("tsc"), [], { cwd: root });
+  run(bin("tsc"), ["-p", "webview"], { cwd: root });
+  run(bin("biome"), ["check", "--error-on-warnings"], { cwd: root });
 }
 
 /** Every test file below test/, in a fixed order. */
@@ -103,16 +104,25 @@ switch (task) {
   case "build":
     build(true);
     break;
+  case "package":
+    // Without arguments for every platform; the files go into the package's root folder.
+    onOurNode(
+      `
+      const { packageVsix, TARGETS } = await import("./build.mjs");
+      const targets = process.argv.slice(1);
+      await packageVsix(targets.length > 0 ? targets : TARGETS);
+      `,
+      ...args,
+    );
+    break;
   case "check":
-    run(bin("tsc"), [], { cwd: root });
-    run(bin("biome"), ["check", "--error-on-warnings"], { cwd: root });
+    check();
     break;
   case "format":
     run(bin("biome"), ["check", "--write"], { cwd: root });
     break;
   case "test": {
-    run(bin("tsc"), [], { cwd: root });
-    run(bin("biome"), ["check", "--error-on-warnings"], { cwd: root });
+    check();
     build(false);
     const files = args.length > 0 ? args : testFiles(join(root, "test"));
     const reporters = ["spec", "./test/summary-reporter.mjs"].flatMap((reporter) => [

@@ -22,7 +22,7 @@ const ALLOWED: Record<string, string[]> = {
   engine: ["ask", "complete", "insight", "memory", "runtime", "workspace", "models", "base"],
   protocol: ["engine", "ask", "complete", "insight", "memory", "runtime", "models", "base"],
   entry: ["protocol", "engine", "ask", "complete", "insight", "memory", "models", "base"],
-  extension: ["protocol", "client"],
+  extension: ["protocol", "client", "webview", "base"],
   client: ["protocol", "base"],
   webview: ["protocol"],
 };

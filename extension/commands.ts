@@ -1,0 +1,65 @@
+/** The commands of the palette and of the status bar's menu. */
+import * as vscode from "vscode";
+import type { EngineHost } from "./engine-host.ts";
+import { log } from "./log.ts";
+import { MENU_COMMAND } from "./status.ts";
+import { freshness } from "./workspace/freshness.ts";
+import type { Indexes } from "./workspace/indexes.ts";
+
+/** Registers the commands that need no view of their own. */
+export function registerCommands(engine: EngineHost, indexes: Indexes): vscode.Disposable {
+  const command = (id: string, run: () => unknown) => vscode.commands.registerCommand(`longsight.${id}`, run);
+  return vscode.Disposable.from(
+    command("showLog", () => log.show()),
+    command("restartEngine", async () => {
+      await engine.stop();
+      await indexes.updateAll();
+    }),
+    command("updateIndex", () => updateIndex(indexes)),
+    vscode.commands.registerCommand(MENU_COMMAND, () => showMenu(indexes)),
+  );
+}
+
+/** Brings all indexes up to date under a notification the user can cancel. */
+async function updateIndex(indexes: Indexes): Promise<void> {
+  if (indexes.all().length === 0) {
+    void vscode.window.showInformationMessage(vscode.l10n.t("No folder is open; open one to index it."));
+    return;
+  }
+  const options = {
+    location: vscode.ProgressLocation.Notification,
+    title: vscode.l10n.t("Longsight: bringing the index up to date"),
+    cancellable: true,
+  };
+  await vscode.window.withProgress(options, async (progress, token) => {
+    const report = () => progress.report({ message: indexes.all().map(freshness).join(", ") });
+    const listeners = [
+      indexes.onDidChange(report),
+      token.onCancellationRequested(() => {
+        for (const index of indexes.all()) index.cancel();
+      }),
+    ];
+    await indexes.updateAll();
+    for (const listener of listeners) listener.dispose();
+  });
+}
+
+async function showMenu(indexes: Indexes): Promise<void> {
+  const separator = { label: "", kind: vscode.QuickPickItemKind.Separator, command: "" };
+  const entries: (vscode.QuickPickItem & { command: string })[] = [
+    ...indexes.all().map((index) => ({
+      label: `$(folder) ${index.folder.name}`,
+      description: freshness(index),
+      command: "longsight.updateIndex",
+    })),
+    separator,
+    { label: `$(sync) ${vscode.l10n.t("Bring the index up to date")}`, command: "longsight.updateIndex" },
+    { label: `$(debug-restart) ${vscode.l10n.t("Restart the engine")}`, command: "longsight.restartEngine" },
+    { label: `$(output) ${vscode.l10n.t("Show the log")}`, command: "longsight.showLog" },
+    { label: `$(gear) ${vscode.l10n.t("Settings")}`, command: "longsight.openSettings" },
+  ];
+  const choice = await vscode.window.showQuickPick(entries, { title: "Longsight" });
+  if (choice?.command === "longsight.openSettings") {
+    await vscode.commands.executeCommand("workbench.action.openSettings", "@ext:longsight.longsight");
+  } else if (choice?.command) await vscode.commands.executeCommand(choice.command);
+}

@@ -1,0 +1,164 @@
+/**
+ * The engine process as the extension sees it: started when first needed, started anew when lost, asked by typed
+ * requests. Every request leaves a trace.
+ */
+import { join } from "node:path";
+import * as vscode from "vscode";
+import { EngineClient } from "../engine/client.ts";
+import { LongsightError } from "../engine/errors.ts";
+import { log } from "./log.ts";
+import { type Trace, TraceRing } from "./traces.ts";
+
+type Ask = Parameters<EngineClient["request"]>;
+
+/** The platforms the engine's libraries exist for, as in the names of the packages. */
+const PLATFORMS = ["linux-x64", "linux-arm64", "win32-x64", "win32-arm64", "darwin-arm64"];
+/** An engine that is lost this often within the window is not started again by itself. */
+const MAX_LOSSES = 3;
+const LOSS_WINDOW_MS = 60_000;
+
+export type EngineState = "idle" | "starting" | "running" | "lost" | "failed";
+
+export class EngineHost implements vscode.Disposable {
+  readonly traces = new TraceRing();
+  readonly #changed = new vscode.EventEmitter<EngineState>();
+  readonly onDidChangeState = this.#changed.event;
+  readonly #script: string;
+  readonly #cacheFolder: string;
+  #client: Promise<EngineClient> | undefined;
+  #state: EngineState = "idle";
+  #pid: number | undefined;
+  #losses: number[] = [];
+  /** From spawning the process to its first answer, in ms; undefined before. */
+  startMs: number | undefined;
+
+  constructor(context: vscode.ExtensionContext) {
+    this.#script = join(context.extensionPath, "dist", "server.js");
+    this.#cacheFolder = context.globalStorageUri.fsPath;
+  }
+
+  get state(): EngineState {
+    return this.#state;
+  }
+
+  get pid(): number | undefined {
+    return this.#pid;
+  }
+
+  /** Where indexes and converted weights lie. */
+  get cacheFolder(): string {
+    return this.#cacheFolder;
+  }
+
+  /** Sends a request to the engine, which is started if need be. Errors: LongsightError. */
+  request: EngineClient["request"] = async (...[type, params, options]: Ask) => {
+    const trace = this.traces.start(type.method);
+    const startMs = performance.now();
+    const observed: Ask[2] = {
+      signal: options?.signal,
+      onProgress: (value) => {
+        if (trace.firstTextMs === null && (value.kind === "text" || value.kind === "completion")) {
+          trace.firstTextMs = performance.now() - startMs;
+          this.traces.changed(trace);
+        }
+        options?.onProgress?.(value);
+      },
+    };
+    try {
+      const result = await (await this.#start()).request(type, params, observed);
+      trace.status = "done";
+      describe(trace, result);
+      return result as never;
+    } catch (error) {
+      trace.status = error instanceof LongsightError && error.code === "cancelled" ? "cancelled" : "failed";
+      throw error;
+    } finally {
+      trace.totalMs = performance.now() - startMs;
+      this.traces.changed(trace);
+    }
+  };
+
+  /** Ends the engine; the next request starts another. */
+  async stop(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    this.#losses = [];
+    this.#pid = undefined;
+    this.#set("idle");
+    await client?.then((running) => running.close()).catch(() => {});
+  }
+
+  dispose(): void {
+    void this.stop();
+    this.#changed.dispose();
+  }
+
+  #start(): Promise<EngineClient> {
+    this.#client ??= this.#spawn();
+    return this.#client;
+  }
+
+  async #spawn(): Promise<EngineClient> {
+    const platform = `${process.platform}-${process.arch}`;
+    try {
+      if (!PLATFORMS.includes(platform)) {
+        throw new LongsightError(
+          "unsupported",
+          `Longsight has no engine for ${platform}; it runs on ${PLATFORMS.join(", ")}.`,
+        );
+      }
+      if (this.#losses.filter((at) => Date.now() - at < LOSS_WINDOW_MS).length >= MAX_LOSSES) {
+        throw new LongsightError(
+          "engine-lost",
+          `The Longsight engine stopped ${MAX_LOSSES} times within a minute; read its log, then run "Longsight: Restart Engine".`,
+        );
+      }
+      this.#set("starting");
+      const startMs = performance.now();
+      const client = await EngineClient.start({
+        // The editor's own Node: nothing else is sure to be installed on the user's machine.
+        command: process.execPath,
+        args: ["--disable-warning=ExperimentalWarning", this.#script],
+        env: { ...process.env, ELECTRON_RUN_AS_NODE: "1", LONGSIGHT_CACHE: this.#cacheFolder },
+        onLog: (line) => log.info(`engine: ${line}`),
+        onLost: (reason) => this.#lose(reason),
+      });
+      this.startMs = performance.now() - startMs;
+      this.#pid = client.pid;
+      log.info(`The engine runs as process ${client.pid}, ready after ${Math.round(this.startMs)} ms.`);
+      this.#set("running");
+      return client;
+    } catch (error) {
+      this.#client = undefined;
+      this.#set("failed");
+      throw error;
+    }
+  }
+
+  #lose(reason: LongsightError): void {
+    log.error(reason.message);
+    this.#client = undefined;
+    this.#pid = undefined;
+    this.#losses.push(Date.now());
+    this.#set("lost");
+  }
+
+  #set(state: EngineState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#changed.fire(state);
+  }
+}
+
+/** Takes the engine's own timings and counts from a result that has them. */
+function describe(trace: Trace, result: unknown): void {
+  const { timingsMs, nTokens } = (result ?? {}) as { timingsMs?: Record<string, number>; nTokens?: number };
+  trace.nTokens = nTokens ?? null;
+  let before = 0;
+  // Each timing counts from the call to its stage's end; the panel shows what every stage took.
+  trace.stages = Object.entries(timingsMs ?? {}).map(([name, end]) => {
+    const ms = Math.max(0, end - before);
+    before = end;
+    return { name: name === "total" ? "text" : name, ms };
+  });
+}

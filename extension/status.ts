@@ -1,0 +1,39 @@
+/** The status bar item: what the engine and the indexes are doing, and a menu of what can be done. */
+import * as vscode from "vscode";
+import type { EngineHost } from "./engine-host.ts";
+import { freshness } from "./workspace/freshness.ts";
+import type { Indexes } from "./workspace/indexes.ts";
+
+export const MENU_COMMAND = "longsight.showMenu";
+
+/** Keeps the item true; returns what ends it. */
+export function createStatus(engine: EngineHost, indexes: Indexes): vscode.Disposable {
+  const item = vscode.window.createStatusBarItem("longsight.status", vscode.StatusBarAlignment.Right, 100);
+  item.name = "Longsight";
+  item.command = MENU_COMMAND;
+  const show = () => {
+    const lines = indexes.all().map((index) => `${index.folder.name}: ${freshness(index)}`);
+    const { icon, text, isFailure } = summary(engine, indexes);
+    item.text = `$(${icon}) ${text}`;
+    item.tooltip = [text, ...lines].join("\n");
+    item.accessibilityInformation = { label: [text, ...lines].join(". ") };
+    item.backgroundColor = isFailure ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
+  };
+  show();
+  item.show();
+  return vscode.Disposable.from(item, engine.onDidChangeState(show), indexes.onDidChange(show));
+}
+
+function summary(engine: EngineHost, indexes: Indexes): { icon: string; text: string; isFailure?: boolean } {
+  if (engine.state === "failed")
+    return { icon: "error", text: vscode.l10n.t("Longsight: engine stopped"), isFailure: true };
+  const states = indexes.all().map(({ state }) => state);
+  const indexing = states.find((state) => state.kind === "indexing");
+  if (indexing?.kind === "indexing") {
+    const share = indexing.total ? ` ${Math.floor((100 * indexing.done) / indexing.total)} %` : "";
+    return { icon: "loading~spin", text: `Longsight: ${vscode.l10n.t("indexing")}${share}` };
+  }
+  if (states.some(({ kind }) => kind === "failed"))
+    return { icon: "warning", text: vscode.l10n.t("Longsight: not indexed") };
+  return { icon: "eye", text: "Longsight" };
+}

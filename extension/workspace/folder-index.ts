@@ -1,0 +1,125 @@
+/** The index of one workspace folder: built when the folder opens, kept up to date by watching files and git's HEAD. */
+import * as vscode from "vscode";
+import { type IndexResult, requests } from "../../engine/protocol.ts";
+import type { EngineHost } from "../engine-host.ts";
+import { log } from "../log.ts";
+import { isCancelled, sentenceOf } from "../user-errors.ts";
+import { Coalesced } from "./coalesce.ts";
+import { gitFolderOf, revisionOf } from "./revision.ts";
+
+/** Files change in bursts (a checkout, a build); the index follows when the burst is over. */
+const QUIET_MS = 300;
+const MAX_WAIT_MS = 5000;
+
+export type IndexState =
+  | { readonly kind: "none" }
+  | { readonly kind: "indexing"; readonly done: number; readonly total: number | null }
+  | { readonly kind: "ready"; readonly result: IndexResult; readonly revision: string | null }
+  | { readonly kind: "failed"; readonly sentence: string };
+
+export class FolderIndex implements vscode.Disposable {
+  readonly folder: vscode.WorkspaceFolder;
+  readonly #engine: EngineHost;
+  readonly #changed: () => void;
+  readonly #disposables: vscode.Disposable[] = [];
+  readonly #update = new Coalesced(() => this.update(), QUIET_MS, MAX_WAIT_MS);
+  /** Paths changed since the index was last brought up to date. */
+  #pending = new Set<string>();
+  #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
+  #state: IndexState = { kind: "none" };
+
+  /** `changed` is called whenever the state or the number of pending files changes. */
+  constructor(folder: vscode.WorkspaceFolder, engine: EngineHost, changed: () => void) {
+    this.folder = folder;
+    this.#engine = engine;
+    this.#changed = changed;
+    this.#watch(new vscode.RelativePattern(folder, "**"));
+    void gitFolderOf(folder.uri.fsPath).then((gitFolder) => {
+      // Watched by itself: the folder's own watcher may exclude .git, and a linked work tree has it elsewhere.
+      if (gitFolder) this.#watch(new vscode.RelativePattern(vscode.Uri.file(gitFolder), "HEAD"), true);
+    });
+  }
+
+  get state(): IndexState {
+    return this.#state;
+  }
+
+  /** Files that changed since the index was last brought up to date. */
+  get nPending(): number {
+    return this.#pending.size;
+  }
+
+  /** Brings the index up to date; a second call while one runs waits for that one. */
+  async update(): Promise<void> {
+    if (!this.#running) {
+      const abort = new AbortController();
+      const done = this.#run(abort.signal).finally(() => {
+        this.#running = undefined;
+      });
+      this.#running = { done, abort };
+    }
+    await this.#running.done;
+  }
+
+  /** Stops the indexing under way; what was done stays. */
+  cancel(): void {
+    this.#running?.abort.abort();
+  }
+
+  dispose(): void {
+    this.#update.dispose();
+    this.cancel();
+    for (const disposable of this.#disposables) disposable.dispose();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const taken = this.#pending;
+    this.#pending = new Set();
+    const before = this.#state;
+    this.#set(before.kind === "ready" ? before : { kind: "indexing", done: 0, total: null });
+    try {
+      const folder = this.folder.uri.fsPath;
+      const revision = await revisionOf(folder);
+      const result = await this.#engine.request(
+        requests.index,
+        { folder },
+        {
+          signal,
+          onProgress: (progress) => {
+            if (progress.kind === "work") this.#set({ kind: "indexing", done: progress.done, total: progress.total });
+          },
+        },
+      );
+      log.info(
+        `${this.folder.name}: ${result.files} files in the index, ${result.indexed} taken up, ${Math.round(result.ms)} ms.`,
+      );
+      this.#set({ kind: "ready", result, revision });
+    } catch (error) {
+      for (const path of taken) this.#pending.add(path);
+      if (isCancelled(error)) this.#set(before.kind === "indexing" ? { kind: "none" } : before);
+      else this.#set({ kind: "failed", sentence: sentenceOf(error) });
+    }
+  }
+
+  #watch(pattern: vscode.RelativePattern, isHead = false): void {
+    const watcher = vscode.workspace.createFileSystemWatcher(pattern);
+    const onEvent = ({ fsPath }: vscode.Uri) => {
+      if (!isHead && /[\\/](\.git|node_modules)([\\/]|$)/.test(fsPath)) return;
+      this.#pending.add(fsPath);
+      this.#changed();
+      // An index nobody has asked for yet is not built because a file was saved.
+      if (this.#state.kind !== "none") this.#update.event();
+    };
+    this.#disposables.push(
+      watcher,
+      watcher.onDidChange(onEvent),
+      watcher.onDidCreate(onEvent),
+      watcher.onDidDelete(onEvent),
+    );
+  }
+
+  #set(state: IndexState): void {
+    this.#state = state;
+    this.#changed();
+  }
+}

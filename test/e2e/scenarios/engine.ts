@@ -1,0 +1,71 @@
+/** The engine process: it ends with the window, is started anew when it is lost, and follows what happens to the files. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import type { Workbench } from "../workbench.ts";
+
+export async function engine(context: TestContext, workbench: Workbench): Promise<void> {
+  await workbench.waitUntilIndexed();
+
+  await context.test("the extension says how long its activation took", () => {
+    const ms = Number(/Activated in ([\d.]+) ms/.exec(workbench.log())?.[1]);
+    context.diagnostic(`activated in ${ms} ms`);
+    assert.ok(Number.isFinite(ms));
+  });
+
+  await context.test("a file created outside the editor is taken into the index", async () => {
+    const before = indexedFiles(workbench);
+    writeFileSync(join(workbench.folders[0], "src", "shelves.py"), "def shelf_of(book_id):\n    return book_id % 40\n");
+    await until(() => indexedFiles(workbench) === before + 1);
+  });
+
+  await context.test("killed, it is started anew when it is needed again", async () => {
+    const pid = enginePids(workbench).at(-1)!;
+    process.kill(pid, "SIGKILL");
+    await until(() => workbench.log().includes("ended by SIGKILL"));
+    await workbench.command("Longsight: Bring the Index up to Date");
+    await until(() => enginePids(workbench).at(-1) !== pid);
+    assert.ok(isRunning(enginePids(workbench).at(-1)!));
+  });
+
+  await context.test("a second window has its own extension, both work", async () => {
+    const second = await workbench.secondWindow();
+    await second.locator('.statusbar-item[aria-label*="up to date"]').waitFor();
+    await second.close();
+    await workbench.waitUntilIndexed();
+  });
+
+  await context.test("reloading the window leaves no engine behind", async () => {
+    const pid = enginePids(workbench).at(-1)!;
+    await workbench.reload();
+    await workbench.waitUntilIndexed();
+    await until(() => !isRunning(pid));
+  });
+}
+
+function enginePids(workbench: Workbench): number[] {
+  return [...workbench.log().matchAll(/runs as process (\d+)/g)].map(([, pid]) => Number(pid));
+}
+
+function indexedFiles(workbench: Workbench): number {
+  return Number([...workbench.log().matchAll(/(\d+) files in the index/g)].at(-1)?.[1]);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return !execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).startsWith("Z");
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until `holds`, for 30 s at most. */
+async function until(holds: () => boolean): Promise<void> {
+  const limitMs = performance.now() + 30_000;
+  while (!holds()) {
+    if (performance.now() > limitMs) throw new Error(`Never became true: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

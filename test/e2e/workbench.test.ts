@@ -1,0 +1,44 @@
+/** The extension, packed and installed in a real workbench. Skipped, visibly, where no workbench can be had. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { packageVsix } from "../../build.mjs";
+import { completions } from "./scenarios/completions.ts";
+import { engine } from "./scenarios/engine.ts";
+import { Workbench, type WorkbenchOptions } from "./workbench.ts";
+import { installWorkbench } from "./workbench-install.ts";
+
+const installed = installWorkbench();
+const skip = typeof installed === "string" ? installed : false;
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+
+test("the extension in a real workbench", { skip }, async (context) => {
+  if (typeof installed === "string") return;
+  const folder = mkdtempSync(join(tmpdir(), "longsight-vsix-"));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [vsix] = await packageVsix(["linux-x64"], folder);
+  const scenario = (
+    name: string,
+    run: (context: TestContext, workbench: Workbench) => Promise<void>,
+    options: Partial<WorkbenchOptions> = {},
+  ) =>
+    context.test(name, async (inner) => {
+      const workbench = await Workbench.start({ installed, vsix, folders: [fixture("library")], ...options });
+      try {
+        await run(inner, workbench);
+      } finally {
+        await workbench.keepEvidence(name);
+        await workbench.close();
+      }
+    });
+
+  // Only what the extension suggests is to be seen.
+  const noOtherSuggestions = {
+    "editor.quickSuggestions": { other: "off" },
+    "editor.suggestOnTriggerCharacters": false,
+  };
+  await scenario("inline completions", completions, { settings: noOtherSuggestions });
+  await scenario("engine", engine);
+});

@@ -1,0 +1,258 @@
+/** A real VS Code workbench with the packed extension in it, driven through its page like a user would. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser, chromium, type FrameLocator, type Page } from "playwright-core";
+import type { Workbench as Installed } from "./workbench-install.ts";
+
+export interface WorkbenchOptions {
+  readonly installed: Installed;
+  readonly vsix: string;
+  /** The workspace, copied before it is opened: several folders make a multi-root workspace. */
+  readonly folders: readonly string[];
+  readonly settings?: Record<string, unknown>;
+  /** Whether the editor asks for trust; without it every workspace is trusted. */
+  readonly asksForTrust?: boolean;
+}
+
+const BROWSER_ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const QUIET_SETTINGS = {
+  "workbench.startupEditor": "none",
+  "telemetry.telemetryLevel": "off",
+  "extensions.autoUpdate": false,
+  "extensions.autoCheckUpdates": false,
+  "extensions.ignoreRecommendations": true,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "chat.commandCenter.enabled": false,
+  "git.openRepositoryInParentFolders": "never",
+  "files.autoSave": "off",
+};
+const START_LIMIT_MS = 60_000;
+/** How long the page may take for anything. Two cores shared with others are slow at times. */
+const PAGE_LIMIT_MS = 45_000;
+
+export class Workbench {
+  /** Where the copies of the folders lie, in the order given. */
+  readonly folders: readonly string[];
+  readonly page: Page;
+  readonly #home: string;
+  readonly #server: ChildProcess;
+  readonly #browser: Browser;
+  readonly #url: string;
+
+  private constructor(parts: {
+    folders: string[];
+    page: Page;
+    home: string;
+    server: ChildProcess;
+    browser: Browser;
+    url: string;
+  }) {
+    this.folders = parts.folders;
+    this.page = parts.page;
+    this.#home = parts.home;
+    this.#server = parts.server;
+    this.#browser = parts.browser;
+    this.#url = parts.url;
+  }
+
+  static async start(options: WorkbenchOptions): Promise<Workbench> {
+    const home = mkdtempSync(join(tmpdir(), "longsight-e2e-"));
+    const folders = options.folders.map((folder) => {
+      const copy = join(home, "work", folder.split("/").at(-1)!);
+      cpSync(folder, copy, { recursive: true });
+      return copy;
+    });
+    const dataDir = join(home, "data");
+    mkdirSync(join(dataDir, "User"), { recursive: true });
+    writeFileSync(join(dataDir, "User", "settings.json"), JSON.stringify({ ...QUIET_SETTINGS, ...options.settings }));
+    const { node, script, chromium: executablePath } = options.installed;
+    const common = ["--user-data-dir", dataDir, "--extensions-dir", join(home, "extensions")];
+    // Their own HOME: the server writes into it even when told not to.
+    const env = {
+      ...process.env,
+      HOME: home,
+      XDG_CONFIG_HOME: join(home, ".config"),
+      XDG_DATA_HOME: join(home, ".local"),
+    };
+    execFileSync(node, [script, ...common, "--install-extension", options.vsix, "--force"], { env, stdio: "ignore" });
+    const port = await freePort();
+    const server = spawn(
+      node,
+      [
+        script,
+        ...common,
+        ...["--bind-addr", `127.0.0.1:${port}`, "--auth", "none", "--disable-telemetry", "--disable-update-check"],
+        "--disable-getting-started-override",
+        ...(options.asksForTrust ? [] : ["--disable-workspace-trust"]),
+      ],
+      { env, stdio: "ignore", detached: true },
+    );
+    const browser = await chromium.launch({ executablePath, args: BROWSER_ARGS });
+    try {
+      await answers(`http://127.0.0.1:${port}/healthz`);
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+      await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+      const page = await context.newPage();
+      page.setDefaultTimeout(PAGE_LIMIT_MS);
+      const url = `http://127.0.0.1:${port}/?${workspaceQuery(home, folders)}`;
+      const workbench = new Workbench({ folders, page, home, server, browser, url });
+      await workbench.reload();
+      return workbench;
+    } catch (error) {
+      await browser.close();
+      endGroup(server);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.close();
+    endGroup(this.#server);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    rmSync(this.#home, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 });
+  }
+
+  /** Loads the page anew: the same window, as after "Reload Window". */
+  async reload(page = this.page): Promise<void> {
+    await page.goto(this.#url);
+    await page.locator(".monaco-workbench .part.statusbar").waitFor();
+    await page.locator(".statusbar-item", { hasText: "Longsight" }).waitFor();
+  }
+
+  /** A second window on the same workspace. */
+  async secondWindow(): Promise<Page> {
+    const page = await this.page.context().newPage();
+    page.setDefaultTimeout(PAGE_LIMIT_MS);
+    await this.reload(page);
+    return page;
+  }
+
+  /** Runs a command by its title in the palette. */
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press("F1");
+    await this.#pick(`>${title}`);
+  }
+
+  async openFile(name: string): Promise<void> {
+    await this.page.keyboard.press("Control+P");
+    await this.#pick(name);
+    await this.page.locator(`.monaco-editor[data-uri$="/${name}"]`).first().waitFor();
+  }
+
+  /** Puts the cursor at a line and column, both from 1. */
+  async goTo(line: number, column: number): Promise<void> {
+    await this.page.keyboard.press("Control+G");
+    await this.#pick(`:${line}:${column}`, false);
+  }
+
+  async #pick(text: string, waitForRow = true): Promise<void> {
+    const input = this.page.locator(".quick-input-widget input[type=text]");
+    await input.fill(text);
+    if (waitForRow) await this.page.locator(".quick-input-list .monaco-list-row").first().waitFor();
+    await this.page.waitForTimeout(200);
+    await this.page.keyboard.press("Enter");
+    await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
+  }
+
+  /** The ghost text shown at the moment, its pieces joined; "" where there is none. */
+  async ghostText(): Promise<string> {
+    return (await this.page.locator(".ghost-text-decoration, .ghost-text").allTextContents())
+      .join("")
+      .replaceAll("\u00a0", " ");
+  }
+
+  /** Waits until ghost text is there, and returns it. */
+  async waitForGhostText(): Promise<string> {
+    await this.page.locator(".ghost-text-decoration").first().waitFor();
+    return this.ghostText();
+  }
+
+  /** The text of the status bar item. */
+  async status(): Promise<string> {
+    return (await this.page.locator(".statusbar-item", { hasText: "Longsight" }).first().textContent()) ?? "";
+  }
+
+  /** Waits until the status bar item says that nothing is under way. */
+  async waitUntilIndexed(): Promise<void> {
+    await this.page.locator('.statusbar-item[aria-label*="up to date"]').waitFor();
+  }
+
+  /** The text of the focused editor as the editor has it, saved or not. */
+  async editorText(): Promise<string> {
+    await this.page.keyboard.press("Control+A");
+    await this.page.keyboard.press("Control+C");
+    return this.page.evaluate(() => navigator.clipboard.readText());
+  }
+
+  /** The inside of the webview whose title is shown at the moment. */
+  webview(): FrameLocator {
+    return this.page.frameLocator("iframe.webview.ready").frameLocator("iframe#active-frame");
+  }
+
+  /** Leaves a picture of the page and the extension's log where a failure can be looked into. */
+  async keepEvidence(name: string): Promise<void> {
+    const base = join(tmpdir(), `longsight-e2e-last-${name.replaceAll(/\W+/g, "-")}`);
+    await this.page.screenshot({ path: `${base}.png` });
+    writeFileSync(`${base}.log`, this.log());
+  }
+
+  /** All that the extension has logged. */
+  log(): string {
+    const logs = join(this.#home, "data", "logs");
+    if (!existsSync(logs)) return "";
+    return readdirSync(logs, { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith("Longsight.log"))
+      .map((path) => readFileSync(join(logs, path), "utf8"))
+      .join("");
+  }
+}
+
+function workspaceQuery(home: string, folders: readonly string[]): string {
+  if (folders.length === 1) return `folder=${encodeURIComponent(folders[0])}`;
+  const file = join(home, "all.code-workspace");
+  writeFileSync(file, JSON.stringify({ folders: folders.map((path) => ({ path })) }));
+  return `workspace=${encodeURIComponent(file)}`;
+}
+
+function endGroup(server: ChildProcess): void {
+  try {
+    if (server.pid) process.kill(-server.pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+async function answers(url: string): Promise<void> {
+  const limitMs = performance.now() + START_LIMIT_MS;
+  for (;;) {
+    const isThere = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (isThere) return;
+    if (performance.now() > limitMs) throw new Error(`The workbench did not answer within ${START_LIMIT_MS / 1000} s.`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}

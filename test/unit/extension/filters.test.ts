@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { duplicateLine } from "../../../extension/completion/filters/duplicate-line.ts";
+import { empty } from "../../../extension/completion/filters/empty.ts";
+import { filtered } from "../../../extension/completion/filters/index.ts";
+import { repeatsItself } from "../../../extension/completion/filters/repeats-itself.ts";
+import { repeatsSuffix } from "../../../extension/completion/filters/repeats-suffix.ts";
+import { secrets } from "../../../extension/completion/filters/secrets.ts";
+import { unbalancedBrackets } from "../../../extension/completion/filters/unbalanced-brackets.ts";
+
+const at = (prefix = "", suffix = "") => ({ prefix, suffix });
+
+suite("filters of suggestions", () => {
+  test("empty: white space is no suggestion, code is", () => {
+    assert.equal(empty(" \n\t\r\n", at()), undefined);
+    assert.equal(empty("\n  x", at()), "\n  x");
+  });
+
+  test("repeatsSuffix: drops what stands behind the cursor already", () => {
+    assert.equal(repeatsSuffix("return a;\n}", at("", "\n  return a;\n}\n")), undefined);
+    assert.equal(repeatsSuffix("return a;", at("", "\r\n\treturn a;\r\n")), undefined);
+    assert.equal(repeatsSuffix("return b;", at("", "\nreturn a;\n")), "return b;");
+    assert.equal(repeatsSuffix("a\nb", at("", "\na")), "a\nb");
+  });
+
+  test("duplicateLine: cuts before a line that says the one before it again", () => {
+    assert.equal(duplicateLine("first();\nfirst();\nfirst();", at("  ")), "first();");
+    assert.equal(duplicateLine("total += 1", at("total += 1\n")), undefined);
+    assert.equal(duplicateLine("al += 1\ntotal += 1", at("tot")), "al += 1");
+    assert.equal(duplicateLine("first();\r\nfirst();", at("\r\n")), "first();");
+    assert.equal(duplicateLine("  }\n}\n}", at("{{{\n")), "  }\n}\n}");
+    assert.equal(duplicateLine("a = one();\nb = two();", at("")), "a = one();\nb = two();");
+  });
+
+  test("unbalancedBrackets: cuts before a closer that nothing opens", () => {
+    assert.equal(unbalancedBrackets("a, b)", at("call(")), "a, b)");
+    assert.equal(unbalancedBrackets("a, b))", at("call(")), "a, b)");
+    assert.equal(unbalancedBrackets(")", at("call()")), undefined);
+    assert.equal(unbalancedBrackets("x[0]};", at("if (a) {")), "x[0]};");
+    assert.equal(unbalancedBrackets("x]", at("(")), "x");
+  });
+
+  test("repeatsItself: drops loops, keeps tables and code", () => {
+    assert.equal(repeatsItself("_ITE_ITE_ITE_ITE_ITE", at()), undefined);
+    assert.equal(repeatsItself("0, 0, 0, 0, 0, 0, 0, ", at()), undefined);
+    assert.equal(repeatsItself("x = 000000000000000", at()), undefined);
+    assert.equal(repeatsItself("const point = [0, 0, 0];", at()), "const point = [0, 0, 0];");
+    assert.equal(repeatsItself("# ------\nreturn first + second", at()), "# ------\nreturn first + second");
+  });
+
+  test("secrets: drops what looks like a credential, with its line in view", () => {
+    assert.equal(secrets(`"AKIA${"A".repeat(16)}"`, at("key = ")), undefined);
+    assert.equal(secrets(`"${"h".repeat(14)}"`, at("password = ")), undefined);
+    assert.equal(secrets("-----BEGIN PRIVATE KEY-----", at()), undefined);
+    assert.equal(secrets('process.env["TOKEN"]', at("api_key = ")), 'process.env["TOKEN"]');
+  });
+
+  test("all together: the text where nothing is wrong with it, nothing where one filter drops it", () => {
+    assert.equal(filtered("second)", at("add(first, ", "\n")), "second)");
+    assert.equal(filtered("   ", at()), "");
+    assert.equal(filtered("))", at("f()")), "");
+  });
+});
