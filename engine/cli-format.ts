@@ -1,5 +1,5 @@
 /** Results as a person reads them in a terminal. */
-import type { AskResult, IndexResult, ModelReport } from "./engine.ts";
+import type { AskResult, EncodingResult, IndexResult, ModelReport } from "./engine.ts";
 
 const count = new Intl.NumberFormat("en-US");
 const plural = (n: number, one: string, many = `${one}s`) => `${count.format(n)} ${n === 1 ? one : many}`;
@@ -31,6 +31,16 @@ export function formatIndex(result: IndexResult): string {
     `  ${count.format(indexed)} new or changed, ${count.format(unchanged)} unchanged, ${count.format(removed)} removed`,
   ];
   if (left.length > 0) lines.push(`  left out: ${left.join(", ")}`);
+  return lines.join("\n");
+}
+
+export function formatEncode({ filesEncoded, tokensEncoded, filesLeft, isFull, ms }: EncodingResult): string {
+  const rate = ms > 0 ? `, ${count.format(Math.round((1000 * tokensEncoded) / ms))} tokens/s` : "";
+  const lines = [
+    `${plural(filesEncoded, "file")} encoded, ${count.format(tokensEncoded)} tokens, in ${seconds(ms)}${rate}`,
+  ];
+  if (filesLeft > 0) lines.push(`  left out, changed meanwhile: ${count.format(filesLeft)}`);
+  if (isFull) lines.push("  the memory is full: the other files are left out");
   return lines.join("\n");
 }
 

@@ -3,9 +3,9 @@
  * everything else to stderr. A failure is one sentence on stderr and exit status 1; Ctrl-C is status 130.
  */
 import { readFileSync } from "node:fs";
-import { relative, resolve } from "node:path";
+import { isAbsolute, relative, resolve } from "node:path";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { formatAsk, formatIndex, formatInspect } from "./cli-format.ts";
+import { formatAsk, formatEncode, formatIndex, formatInspect } from "./cli-format.ts";
 import { progressBar } from "./cli-progress.ts";
 import { aroundPosition } from "./complete/context.ts";
 import { Engine, type Work } from "./engine.ts";
@@ -14,6 +14,7 @@ import { fileError, LongsightError } from "./errors.ts";
 const USAGE = `Usage: npm run <command> -- <arguments>
   ask <folder> "<question>"          answer a question about a folder, with citations
   index <folder>                     index a folder, or bring its index up to date
+  encode <folder>                    index a folder and encode it into the memory that completions look at
   complete <file:line:col>           complete code at a place (line and column from 1)
   generate "<prompt>"                continue a text; with --chat, answer it
   inspect <model>                    what a model file holds and needs
@@ -84,6 +85,14 @@ const COMMANDS: Record<string, Command> = {
       return { json: result, text: formatIndex(result) };
     },
   },
+  encode: {
+    takes: ["folder"],
+    async run(engine, [folder], _, work) {
+      const result = await engine.encode(userPath(folder), work);
+      if (result === undefined) throw new LongsightError("cancelled", "Another call encodes this folder already.");
+      return { json: result, text: formatEncode(result) };
+    },
+  },
   complete: {
     takes: ["file:line:col"],
     async run(engine, [place], values, work) {
@@ -94,7 +103,15 @@ const COMMANDS: Record<string, Command> = {
       const path = userPath(file);
       const around = aroundPosition(readText(path), Number(line), Number(column));
       const shown = relative(workingFolder, path).replaceAll("\\", "/");
-      const params = { path: shown, ...around, model: modelPath(values), maxTokens: numeric(values, "max-tokens") };
+      // Code outside this folder is completed without its memory.
+      const folder = shown.startsWith("..") || isAbsolute(shown) ? undefined : workingFolder;
+      const params = {
+        folder,
+        path: shown,
+        ...around,
+        model: modelPath(values),
+        maxTokens: numeric(values, "max-tokens"),
+      };
       const result = await engine.complete(params, work);
       return { json: result, text: result.text };
     },

@@ -8,8 +8,10 @@ import { type AskResult as Answer, ask, type Citation } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
-import { fileError } from "./errors.ts";
+import { fileError, LongsightError } from "./errors.ts";
 import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
+import type { EncodingResult } from "./memory/encoding-job.ts";
+import { FolderMemory, type MemoryStatus } from "./memory/folder-memory.ts";
 import { type IndexResult, indexFolder } from "./memory/indexer.ts";
 import { type ChatMessage, encodeChat } from "./models/chat-template.ts";
 import { inspectModel, type ModelReport } from "./models/inspect.ts";
@@ -19,7 +21,7 @@ import { ModelPool } from "./runtime/model-pool.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY } from "./runtime/scheduler.ts";
 
-export type { Citation, IndexResult, ModelReport };
+export type { Citation, EncodingResult, IndexResult, MemoryStatus, ModelReport };
 
 /** What a call reports while it works. */
 export type Progress =
@@ -52,6 +54,8 @@ export interface AskResult extends Omit<Answer, "timingsMs"> {
 }
 
 export interface CompleteParams extends CursorContext {
+  /** The folder that `path` lies in, whose memory the shipped model looks at as far as it is encoded. */
+  readonly folder?: string;
   /** A GGUF file or safetensors folder; without one the shipped model completes. */
   readonly model?: string;
   readonly maxTokens?: number;
@@ -81,6 +85,13 @@ export interface EngineStatus {
   readonly loadedModels: readonly string[];
   /** The folders whose indexes are open. */
   readonly folders: readonly string[];
+  /** Their memories, as far as they are in use. */
+  readonly memories: Readonly<Record<string, MemoryStatus>>;
+}
+
+export interface EngineOptions {
+  /** Whether indexed folders are encoded into memory while there is nothing else to do. */
+  readonly encodesInBackground?: boolean;
 }
 
 const COMPLETION_TOKENS = 64;
@@ -88,22 +99,41 @@ const GENERATED_TOKENS = 256;
 
 export class Engine {
   readonly #models = new ModelPool();
+  readonly #encodesInBackground: boolean;
   /** Open catalogues by the folder's canonical path. */
   readonly #catalogues = new Map<string, OpenFolder>();
 
+  constructor({ encodesInBackground = false }: EngineOptions = {}) {
+    this.#encodesInBackground = encodesInBackground;
+  }
+
   status(): EngineStatus {
+    const memories = [...this.#catalogues].flatMap(([path, { memory }]) => (memory ? [[path, memory.status]] : []));
     return {
       pid: process.pid,
       rssBytes: process.memoryUsage.rss(),
       defaultModel: DEFAULT_MODEL,
       loadedModels: this.#models.names(),
       folders: [...this.#catalogues.keys()],
+      memories: Object.fromEntries(memories),
     };
   }
 
   /** Brings a folder's index up to date. */
   index(folder: string, work: Work = {}): Promise<IndexResult> {
-    return this.#folder(folder).index(work);
+    return this.#index(this.#folder(folder), work);
+  }
+
+  /** Encodes what is new in a folder into its memory. Undefined where another call has taken over. */
+  async encode(folder: string, work: Work = {}): Promise<EncodingResult | undefined> {
+    const open = this.#folder(folder);
+    await open.index(work);
+    const memory = await this.#memoryOf(open);
+    return memory.refresh(open.catalogue.files(), {
+      signal: work.signal,
+      onProgress: ({ filesDone, filesTotal }) =>
+        work.onProgress?.({ kind: "work", phase: "encoding", done: filesDone, total: filesTotal }),
+    });
   }
 
   /**
@@ -113,7 +143,7 @@ export class Engine {
   async ask({ folder, question, model, maxCitations }: AskParams, work: Work = {}): Promise<AskResult> {
     const startMs = performance.now();
     const open = this.#folder(folder);
-    if (!open.isIndexed) await open.index(work);
+    if (!open.isIndexed) await this.#index(open, work);
     const indexMs = performance.now() - startMs;
     const answer = (chatModel?: ReturnType<typeof chatModelOf>) =>
       ask(
@@ -135,10 +165,12 @@ export class Engine {
   }
 
   /** Completes code at a cursor. */
-  complete({ model, maxTokens, ...context }: CompleteParams, work: Work = {}): Promise<CompleteResult> {
+  async complete(params: CompleteParams, work: Work = {}): Promise<CompleteResult> {
+    const { model, folder, maxTokens, ...context } = params;
+    const repository = model === undefined && folder !== undefined ? await this.#memoryFor(folder) : undefined;
     const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
-    const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText };
-    return this.#models.use(
+    const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, repository };
+    return await this.#models.use(
       model,
       PRIORITY.completion,
       async ({ name, reader, tokenizer }) => ({
@@ -181,6 +213,44 @@ export class Engine {
     await this.#models.close();
   }
 
+  async #index(open: OpenFolder, work: Work): Promise<IndexResult> {
+    const result = await open.index(work);
+    if (this.#encodesInBackground) void this.#encodeBehind(open);
+    return result;
+  }
+
+  /** Encodes what is new; what goes wrong is for the log, since nobody waits for it. */
+  async #encodeBehind(open: OpenFolder): Promise<void> {
+    try {
+      await (await this.#memoryOf(open)).refresh(open.catalogue.files());
+    } catch (error) {
+      if (!(error instanceof LongsightError && ["cancelled", "engine-lost"].includes(error.code))) {
+        console.error(`The memory of ${open.path} is incomplete: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  /** The memory that a completion in a folder may look at; undefined before the folder's first index. */
+  async #memoryFor(folder: string): Promise<FolderMemory | undefined> {
+    const open = this.#folder(folder);
+    if (open.memory || open.catalogue.files().length === 0) return open.memory;
+    const memory = await this.#memoryOf(open);
+    await memory.attach(open.catalogue.files());
+    return memory;
+  }
+
+  /** The memory of a folder, opened when it is first asked for: that needs the shipped model. */
+  async #memoryOf(open: OpenFolder): Promise<FolderMemory> {
+    const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) =>
+      this.#models.use(undefined, PRIORITY.indexing, run, { signal });
+    const { memory, tokenizer } = await this.#models.use(undefined, PRIORITY.completion, async (loaded) => loaded);
+    if (memory === undefined) throw new LongsightError("unsupported", "This model has no memory; use the shipped one.");
+    const { weights, folder, openEncoder } = memory;
+    const encoder = await openEncoder();
+    open.memory ??= new FolderMemory(open.path, { encoder, tokenizer, weights, folder, turn });
+    return open.memory;
+  }
+
   #folder(folder: string): OpenFolder {
     let path: string;
     try {
@@ -201,6 +271,8 @@ export class Engine {
 class OpenFolder {
   readonly path: string;
   readonly catalogue: Catalogue;
+  /** In use from the first time it is asked for. */
+  memory: FolderMemory | undefined;
   isIndexed = false;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -225,6 +297,7 @@ class OpenFolder {
 
   async close(): Promise<void> {
     await this.#last;
+    await this.memory?.close();
     this.catalogue.close();
   }
 }

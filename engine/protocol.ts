@@ -9,6 +9,7 @@ import type {
   AskResult,
   CompleteParams,
   CompleteResult,
+  EncodingResult,
   EngineStatus,
   GenerateParams,
   GenerateResult,
@@ -53,6 +54,8 @@ export const requests = {
   initialize: request<InitializeParams, EngineStatus>("initialize"),
   status: request<object, EngineStatus>("status"),
   index: request<{ folder: string }, IndexResult>("index"),
+  /** Encodes a folder into its memory, which the engine also does by itself behind all other work after an index. */
+  encode: request<{ folder: string }, EncodingResult | null>("encode"),
   ask: request<AskParams, AskResult>("ask"),
   complete: request<CompleteParams, CompleteResult>("complete"),
   generate: request<GenerateParams, GenerateResult>("generate"),

@@ -28,7 +28,7 @@ const ERROR_NUMBER = -32000;
 // Stdout carries messages only; whatever a library prints must not break them.
 console.log = console.info = console.debug = console.error;
 
-const engine = new Engine();
+const engine = new Engine({ encodesInBackground: true });
 const connection = createMessageConnection(
   new StreamMessageReader(process.stdin),
   new StreamMessageWriter(process.stdout),
@@ -86,6 +86,7 @@ handle(requests.initialize, async ({ protocolVersion, clientPid }) => {
 });
 handle(requests.status, async () => engine.status());
 handle(requests.index, ({ folder }, work) => engine.index(folder, work));
+handle(requests.encode, async ({ folder }, work) => (await engine.encode(folder, work)) ?? null);
 handle(requests.ask, (params, work) => engine.ask(params, work));
 handle(requests.complete, (params, work) => engine.complete(params, work));
 handle(requests.generate, (params, work) => engine.generate(params, work));

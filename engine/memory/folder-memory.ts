@@ -3,6 +3,7 @@
  * from the first encoded file on.
  */
 import { join } from "node:path";
+import { LongsightError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import type { Tokenizer } from "../models/types.ts";
 import { cacheDir } from "../paths.ts";
@@ -17,7 +18,7 @@ import {
   folderReader,
 } from "./encoding-job.ts";
 import type { CompletionPlace, MemoryContext } from "./memory-context.ts";
-import { type FoundBlock, RepositoryMemory } from "./repository-memory.ts";
+import { type FoundBlock, type RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
 import { memoryFingerprint, SegmentStore } from "./segment-store.ts";
 
 /** The model that encodes, and when it may. */
@@ -44,6 +45,11 @@ export interface MemoryStatus {
   readonly nTokens: number;
   /** What the background work has done, null while it rests. */
   readonly encoding: EncodingProgress | null;
+}
+
+export interface RefreshOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: EncodingProgress) => void;
 }
 
 /** About thirty million tokens. */
@@ -75,37 +81,44 @@ export class FolderMemory {
   /**
    * Makes this the memory of the catalogue's files: those that are encoded can be used at once, the others are encoded
    * one after another. Settles when all are, or when another `refresh` or `close` takes over (then with undefined).
-   * Errors: disk-full.
+   * Errors: disk-full, cancelled.
    */
-  async refresh(files: readonly StoredFile[]): Promise<EncodingResult | undefined> {
+  async refresh(files: readonly StoredFile[], options: RefreshOptions = {}): Promise<EncodingResult | undefined> {
     // Of several calls at once the last one waits for all before it.
     do await this.#stop();
     while (this.#job);
-    const searched = files.flatMap(({ path, contentHash, sizeBytes, skipped }) =>
-      contentHash !== null && skipped === null ? [{ path, contentHash, sizeBytes }] : [],
-    );
+    if (options.signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
     const stop = new AbortController();
+    const cancel = () => stop.abort();
+    options.signal?.addEventListener("abort", cancel);
     const work = new EncodingJob(this.#deps);
     if (this.#isPaused) work.pause();
     const run = async () => {
-      await this.#memory.update(searched);
+      await this.#memory.update(searchedFiles(files));
       return await work.run({
         signal: stop.signal,
         onProgress: (progress) => {
           this.#progress = progress;
+          options.onProgress?.(progress);
         },
       });
     };
     const done = run().finally(() => {
       this.#progress = null;
+      options.signal?.removeEventListener("abort", cancel);
     });
     this.#job = { work, stop, done };
     try {
       return await done;
     } catch (error) {
-      if (stop.signal.aborted) return undefined;
+      if (stop.signal.aborted && !options.signal?.aborted) return undefined;
       throw error;
     }
+  }
+
+  /** Makes this the memory of the catalogue's files without encoding any. */
+  async attach(files: readonly StoredFile[]): Promise<void> {
+    await this.#memory.update(searchedFiles(files));
   }
 
   /** Holds the background work, until `resume`. */
@@ -140,4 +153,10 @@ export class FolderMemory {
     job?.stop.abort();
     await job?.done.catch(() => {});
   }
+}
+
+function searchedFiles(files: readonly StoredFile[]): RepositoryFile[] {
+  return files.flatMap(({ path, contentHash, sizeBytes, skipped }) =>
+    contentHash !== null && skipped === null ? [{ path, contentHash, sizeBytes }] : [],
+  );
 }

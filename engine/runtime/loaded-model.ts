@@ -10,10 +10,12 @@ import { openModel } from "../models/open-model.ts";
 import { loadTokenizerFolder } from "../models/tokenizer/folder.ts";
 import { tokenizerFromGguf } from "../models/tokenizer/gguf.ts";
 import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
+import type { Weights } from "../models/types.ts";
 import { defaultModelDir } from "../paths.ts";
 import { Decoder } from "./decoder.ts";
 import { DecoderReader } from "./decoder-reader.ts";
 import { HybridDecoder } from "./hybrid.ts";
+import { HybridEncoder } from "./hybrid-encoder.ts";
 import { HybridReader } from "./hybrid-reader.ts";
 import type { TextReader } from "./reader.ts";
 
@@ -22,7 +24,16 @@ export interface LoadedModel {
   readonly name: string;
   readonly tokenizer: ModelTokenizer;
   readonly reader: TextReader;
+  /** Where the model has memory layers: its weights, and its part that encodes files, opened when first asked for. */
+  readonly memory?: MemoryPart;
   close(): Promise<void>;
+}
+
+export interface MemoryPart {
+  readonly weights: Weights;
+  /** The folder the model was read from. */
+  readonly folder: string;
+  openEncoder(): Promise<HybridEncoder>;
 }
 
 export interface LoadOptions {
@@ -75,11 +86,22 @@ function isHybridFolder(path: string): boolean {
 }
 
 async function loadHybrid(folder: string, name: string): Promise<LoadedModel> {
-  const decoder = await HybridDecoder.open(openHybrid(folder), options);
+  const model = openHybrid(folder);
+  const tokenizer = loadTokenizerFolder(folder);
+  const decoder = await HybridDecoder.open(model, options);
+  let encoder: Promise<HybridEncoder> | undefined;
+  const openEncoder = () => {
+    encoder ??= HybridEncoder.open(model, tokenizer, options);
+    return encoder;
+  };
   return {
     name,
-    tokenizer: loadTokenizerFolder(folder),
+    tokenizer,
     reader: new HybridReader(decoder),
-    close: () => decoder.close(),
+    memory: { weights: model.weights, folder, openEncoder },
+    close: async () => {
+      await decoder.close();
+      await (await encoder)?.close();
+    },
   };
 }

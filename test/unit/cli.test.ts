@@ -49,13 +49,30 @@ test("index counts what it takes up, and the second time nothing", () => {
   assert.equal(second.unchanged, 4);
 });
 
-test("complete gives text for a place in a file", () => {
-  const { status, stdout, stderr } = runCli(["complete", join(folder, "src/duration.ts:3:3"), "--json"]);
-  assert.equal(stderr, "");
-  assert.equal(status, 0);
-  const result = JSON.parse(stdout);
-  assert.equal(typeof result.text, "string");
-  assert.equal(result.model, "longsight-default");
+test("complete gives text for a place in a file, looking at the memory once the folder is encoded", () => {
+  const env = { ...cacheEnv(), INIT_CWD: folder };
+  const complete = () => {
+    const { status, stdout, stderr } = runCli(["complete", "src/duration.ts:3:3", "--json"], env);
+    assert.equal(stderr, "");
+    assert.equal(status, 0);
+    const result = JSON.parse(stdout);
+    assert.equal(typeof result.text, "string");
+    assert.equal(result.model, "longsight-default");
+    return result;
+  };
+  assert.equal(complete().memory, null);
+  const encoded = JSON.parse(runCli(["encode", folder, "--json"], env).stdout);
+  assert.equal(encoded.filesEncoded, 4);
+  assert.ok(encoded.tokensEncoded > 100);
+  const { memory } = complete();
+  assert.ok(memory.layers.length > 0);
+  for (const { blocks } of memory.layers) {
+    const paths = new Set(blocks.map(({ path }: { path: string }) => path));
+    assert.ok(paths.has("src/colour.ts") && paths.has("src/queue.ts"));
+    // Its prompt shows all of its own file.
+    assert.equal(paths.has("src/duration.ts"), false);
+  }
+  assert.match(runCli(["encode", folder], env).stdout, /^0 files encoded/);
 });
 
 test("generate is the same text for the same seed", () => {

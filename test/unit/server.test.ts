@@ -50,6 +50,16 @@ test("the engine answers over its protocol, reports as it works and ends when cl
   assert.equal(status.folders.length, 1);
   const completion = await client.request(requests.complete, { path: "a.ts", prefix: "const a = ", suffix: "\n" });
   assert.equal(typeof completion.text, "string");
+  // What was indexed is encoded in the background, and completions look at it.
+  for (let i = 0; i < 200; i++) {
+    const [memory] = Object.values((await client.request(requests.status, {})).memories);
+    if (memory?.filesTotal > 0 && memory.filesEncoded === memory.filesTotal) break;
+    await delay(50);
+  }
+  const place = { folder, path: "src/new.ts", prefix: "const a = ", suffix: "\n" };
+  const { memory } = await client.request(requests.complete, place);
+  assert.ok(memory?.layers.every(({ blocks }) => blocks.length >= Object.keys(PROJECT).length));
+  assert.equal((await client.request(requests.encode, { folder }))?.filesEncoded, 0);
   await client.close();
   await untilGone(status.pid);
 });
