@@ -13,12 +13,15 @@ export type ErrorCode =
   | "cancelled"
   | "engine-lost"; // the engine process ended or stopped answering
 
+/** Messages name things out of files: nothing of that may break the line or steer a terminal. */
+const CONTROL = /\p{Cc}/gu;
+
 /** An error whose message is fit to be shown to the user as it stands. */
 export class LongsightError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(message.replace(CONTROL, "\ufffd"), options);
     this.name = "LongsightError";
     this.code = code;
   }

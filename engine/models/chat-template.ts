@@ -1,12 +1,13 @@
 /**
  * Chat templates: from messages to the text a model was trained on. Templates come with models and are untrusted.
  * They run in @huggingface/jinja, which interprets them without access to anything but the values given here; what
- * remains to be bounded is work. Time: node:vm's timeout ends any loop. Memory: every value that an expression yields
+ * remains to be bounded is work. Time: see bounded.ts. Memory: every value that an expression yields
  * is counted against a budget, and range() is limited, since it builds its whole list at once.
  */
-import { runInNewContext } from "node:vm";
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 import { LongsightError } from "../errors.ts";
+import { withinTime } from "./bounded.ts";
+import { clipped } from "./messages.ts";
 import type { ModelTokenizer } from "./tokenizer/tokenizer.ts";
 
 export interface ChatMessage {
@@ -50,7 +51,11 @@ export function renderChat(
   };
   const inputLength = messages.reduce((length, { content }) => length + content.length, 0);
   const budget = FLAT_BUDGET + BUDGET_PER_CHARACTER * inputLength;
-  return withinTime(() => render(template, values, budget));
+  try {
+    return withinTime(() => render(template, values, budget), TIMEOUT_MS);
+  } catch (error) {
+    throw failed(clipped(String((error as { message?: unknown }).message), 200), error);
+  }
 }
 
 /** The package's declarations do not resolve in ES modules; these are the parts used here. */
@@ -150,17 +155,6 @@ function formatDate(date: Date, format: string): string {
     S: () => padded(date.getSeconds()),
   };
   return format.replace(/%([a-zA-Z])/g, (all, field: string) => fields[field]?.() ?? all);
-}
-
-/** Runs `work` under the vm's timeout, which also ends what it calls outside of the vm's own code. */
-function withinTime(work: () => string): string {
-  try {
-    return runInNewContext("work()", { work }, { timeout: TIMEOUT_MS });
-  } catch (error) {
-    const { code, message } = error as { code?: unknown; message?: unknown };
-    const cause = code === "ERR_SCRIPT_EXECUTION_TIMEOUT" ? "it does not end" : String(message).slice(0, 200);
-    throw failed(cause, error);
-  }
 }
 
 function failed(what: string, cause?: unknown): LongsightError {

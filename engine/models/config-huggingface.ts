@@ -2,6 +2,7 @@
 import { architectureOf, Settings } from "./config-values.ts";
 import { isObject } from "./files/json-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { shown } from "./messages.ts";
 import { ropeFromHuggingFace } from "./rope-config.ts";
 import type { DecoderConfig } from "./types.ts";
 
@@ -36,11 +37,11 @@ export function configFromHuggingFace(file: ModelFile): DecoderConfig {
 /** Throws unsupported for settings that change the arithmetic of a known architecture. */
 function rejectVariants(settings: Settings): void {
   const activation = settings.get("hidden_act") ?? "silu";
-  if (activation !== "silu") throw settings.unsupported(`the activation ${activation}`);
+  if (activation !== "silu") throw settings.unsupported(`the activation ${shown(activation)}`);
   const quantization = settings.get("quantization_config");
   if (isObject(quantization)) {
     const remedy = "choose its GGUF or its unquantised files";
-    throw settings.unsupported(`the quantisation ${quantization.quant_method}`, remedy);
+    throw settings.unsupported(`the quantisation ${shown(quantization.quant_method)}`, remedy);
   }
   const layerTypes = settings.get("layer_types");
   const sliding = Array.isArray(layerTypes)

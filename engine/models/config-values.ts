@@ -1,6 +1,7 @@
 /** Typed, range-checked access to a model's settings, whatever file they come from. */
 import { LongsightError } from "../errors.ts";
 import { damaged } from "./files/byte-file.ts";
+import { clipped, shown } from "./messages.ts";
 import type { DecoderConfig } from "./types.ts";
 
 const ARCHITECTURES = ["llama", "qwen2", "qwen3"] as const;
@@ -46,7 +47,10 @@ export class Settings {
 
   /** Throws unsupported: this model needs something the engine does not do. */
   unsupported(what: string, remedy = "choose another model"): LongsightError {
-    return new LongsightError("unsupported", `${this.path} needs ${what}, which Longsight does not run; ${remedy}.`);
+    return new LongsightError(
+      "unsupported",
+      `${this.path} needs ${clipped(what, 200)}, which Longsight does not run; ${remedy}.`,
+    );
   }
 }
 
@@ -57,8 +61,6 @@ export function architectureOf(path: string, name: unknown): DecoderConfig["arch
   if (typeof name !== "string" || name === "") throw damaged(path, "it does not name its architecture");
   throw new LongsightError(
     "unsupported",
-    `${path} has the architecture "${name.slice(0, 60)}"; choose a model of one of ${ARCHITECTURES.join(", ")}.`,
+    `${path} has the architecture "${clipped(name, 60)}"; choose a model of one of ${ARCHITECTURES.join(", ")}.`,
   );
 }
-
-const shown = (value: unknown) => (value === undefined ? "missing" : String(value).slice(0, 40));

@@ -4,6 +4,7 @@ import { configFromGguf } from "./config-gguf.ts";
 import { configFromHuggingFace } from "./config-huggingface.ts";
 import { damaged } from "./files/byte-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { clipped } from "./messages.ts";
 import { requiredWeights, tensorName } from "./tensor-names.ts";
 import type { DecoderConfig } from "./types.ts";
 
@@ -37,7 +38,7 @@ function checkTensors(file: ModelFile, config: DecoderConfig): void {
     if (known.has(name) || isRedundant(name, config)) continue;
     throw new LongsightError(
       "unsupported",
-      `${file.path} has the tensor ${name}, which no ${config.architecture} model that Longsight runs has; choose another model.`,
+      `${file.path} has the tensor ${clipped(name, 100)}, which no ${config.architecture} model that Longsight runs has; choose another model.`,
     );
   }
 }

@@ -64,7 +64,7 @@ async function readHash(path: string, signal: AbortSignal | undefined): Promise<
   const file = new ByteFile(path);
   try {
     const hash = createHash("sha256");
-    const piece = new Uint8Array(PIECE_BYTES);
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, file.sizeBytes));
     for (let offset = 0; offset < file.sizeBytes; offset += PIECE_BYTES) {
       const bytes = piece.subarray(0, Math.min(PIECE_BYTES, file.sizeBytes - offset));
       file.readInto(bytes, offset);

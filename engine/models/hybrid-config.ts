@@ -1,8 +1,10 @@
 /** The default model's configuration: config.json as engine/models/default/FORMAT.md describes it. */
+import { isDeepStrictEqual } from "node:util";
 import { Settings } from "./config-values.ts";
 import { damaged } from "./files/byte-file.ts";
 import { isObject } from "./files/json-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { clipped } from "./messages.ts";
 
 export const HYBRID_FORMAT = "longsight-hybrid-1";
 
@@ -59,17 +61,16 @@ export function readHybridConfig(file: ModelFile): HybridConfig {
   const { path } = file;
   const settings = new Settings(path, () => undefined).nested(file.config ?? {});
   const is = (key: string, expected: unknown) => {
-    const value = settings.get(key);
-    if (JSON.stringify(value) !== JSON.stringify(expected))
-      throw damaged(path, `its setting ${key} is not ${expected}`);
+    if (!isDeepStrictEqual(settings.get(key), expected)) throw damaged(path, `its setting ${key} is not ${expected}`);
   };
   is("format", HYBRID_FORMAT);
   is("memory_classes", MEMORY_CLASSES);
   is("conv_taps", CONV_TAPS);
   const layers = readLayers(path, settings.get("layers"));
   is("memory_layer", layers.indexOf("retrieval"));
+  const name = settings.get("name");
   const config: HybridConfig = {
-    name: String(settings.get("name") ?? "").slice(0, 60),
+    name: typeof name === "string" ? clipped(name, 60) : "",
     vocabSize: settings.size("vocab_size"),
     hiddenSize: settings.size("hidden_size"),
     ffnSize: settings.size("ffn_size"),

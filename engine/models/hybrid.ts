@@ -35,7 +35,7 @@ interface Floats {
 function readWeights(file: ModelFile, config: HybridConfig): Weights {
   const tensors = new Map<string, Floats>();
   const known = new Set<string>();
-  const hash = createHash("sha256").update(JSON.stringify(file.config));
+  const hash = createHash("sha256").update(JSON.stringify(config));
   for (const { name, shape } of hybridTensors(config)) {
     checkShape(file, name, shape);
     known.add(name);

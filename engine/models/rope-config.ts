@@ -4,6 +4,7 @@ import { dequantise } from "./dequantise.ts";
 import { damaged } from "./files/byte-file.ts";
 import { isObject } from "./files/json-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { shown } from "./messages.ts";
 import type { RopeConfig } from "./types.ts";
 
 const DEFAULT_THETA = 10_000;
@@ -18,12 +19,12 @@ export function ropeFromGguf(file: ModelFile, settings: Settings, headSize: numb
   const factorKey = isOld ? "rope.scale_linear" : "rope.scaling.factor";
   const kind = settings.get("rope.scaling.type") ?? (settings.get(factorKey) ? "linear" : "none");
   if (file.tensors.has("rope_freqs.weight")) {
-    if (kind !== "none") throw settings.unsupported(`frequency factors together with the RoPE scaling ${kind}`);
+    if (kind !== "none") throw settings.unsupported(`frequency factors together with the RoPE scaling ${shown(kind)}`);
     return { theta, scaling: { kind: "factors", factors: readFactors(file, headSize) } };
   }
   if (kind === "none") return { theta };
   if (kind === "linear") return { theta, scaling: { kind, factor: settings.positive(factorKey) } };
-  if (kind !== "yarn") throw settings.unsupported(`the RoPE scaling ${kind}`);
+  if (kind !== "yarn") throw settings.unsupported(`the RoPE scaling ${shown(kind)}`);
   if (settings.get("rope.scaling.yarn_log_multiplier")) throw settings.unsupported("YaRN with a log multiplier");
   const yarnFactor = settings.positive("rope.scaling.factor");
   return {
@@ -83,7 +84,7 @@ export function ropeFromHuggingFace(config: Settings): RopeConfig {
     case "yarn":
       return { theta, scaling: yarn(config, settings, originalContextLength()) };
     default:
-      throw config.unsupported(`the RoPE scaling ${String(kind).slice(0, 40)}`);
+      throw config.unsupported(`the RoPE scaling ${shown(kind)}`);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { fileError, LongsightError } from "../../errors.ts";
+import { clipped } from "../messages.ts";
 
 /** A single read call's limit: Node refuses lengths of 2 GiB and more. */
 const MAX_READ_BYTES = 1 << 30;
@@ -16,7 +17,10 @@ const tolerantUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The error for a model file whose content contradicts itself. */
 export function damaged(path: string, cause: string): LongsightError {
-  return new LongsightError("bad-model", `${path} is damaged or incomplete (${cause}); download it again.`);
+  return new LongsightError(
+    "bad-model",
+    `${path} is damaged or incomplete (${clipped(cause, 200)}); download it again.`,
+  );
 }
 
 /** A file opened for positional reads; its size is fixed when it is opened. */

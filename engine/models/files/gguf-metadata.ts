@@ -1,4 +1,5 @@
 /** GGUF's typed key/value pairs. Source: the GGUF specification, versions 2 and 3. */
+import { clipped } from "../messages.ts";
 import { ByteCursor, damaged } from "./byte-file.ts";
 import type { Metadata, MetadataValue } from "./model-file.ts";
 
@@ -72,7 +73,7 @@ export function readMetadata(cursor: ByteCursor, count: number): Metadata {
   const has = (key: string) => scalars.has(key) || arrays.has(key);
   for (let i = 0; i < count; i++) {
     const key = cursor.string(true);
-    if (has(key)) throw damaged(file.path, `metadata key ${key.slice(0, 100)} occurs twice`);
+    if (has(key)) throw damaged(file.path, `metadata key ${clipped(key, 100)} occurs twice`);
     const type = valueType(cursor);
     if (type === ARRAY) {
       arrays.set(key, cursor.position);

@@ -1,6 +1,7 @@
 /** Opens GGUF files, versions 2 and 3, little-endian, also split into several. Source: the GGUF specification. */
 import { basename, dirname, join } from "node:path";
 import { LongsightError } from "../../errors.ts";
+import { clipped, shown } from "../messages.ts";
 import { ByteCursor, ByteFile, damaged } from "./byte-file.ts";
 import { readMetadata } from "./gguf-metadata.ts";
 import {
@@ -87,7 +88,7 @@ function entryCount(cursor: ByteCursor, itemBytes: number, what: string): number
 function alignmentOf(path: string, metadata: Metadata): number {
   const value = metadata.get("general.alignment") ?? 32;
   const valid = typeof value === "number" && value >= 1 && value <= 65_536 && Number.isInteger(Math.log2(value));
-  if (!valid) throw damaged(path, `its alignment is ${value}`);
+  if (!valid) throw damaged(path, `its alignment is ${shown(value)}`);
   return value;
 }
 
@@ -97,7 +98,7 @@ function readTensorTable(cursor: ByteCursor, count: number, alignment: number): 
   const names = new Set<string>();
   for (let i = 0; i < count; i++) {
     const name = cursor.string(true);
-    if (names.has(name)) throw damaged(path, `tensor ${name.slice(0, 100)} occurs twice`);
+    if (names.has(name)) throw damaged(path, `tensor ${clipped(name, 100)} occurs twice`);
     names.add(name);
     relative.push(readTensorEntry(cursor, name));
   }
@@ -132,8 +133,9 @@ function readTensorEntry(cursor: ByteCursor, name: string): PlacedTensor {
 function siblingPaths(path: string, metadata: Metadata): string[] {
   const count = metadata.get("split.count") ?? 1;
   if (count === 1 || count === 0) return [];
+  if (typeof count !== "number") throw damaged(path, `its split.count is ${shown(count)}`);
   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/.exec(basename(path));
-  const valid = match !== null && Number(match[3]) === count && Number(count) <= MAX_SPLITS;
+  const valid = match !== null && Number(match[3]) === count && count <= MAX_SPLITS;
   if (!valid || Number(match[2]) !== 1) {
     throw new LongsightError(
       "bad-input",
@@ -141,7 +143,7 @@ function siblingPaths(path: string, metadata: Metadata): string[] {
     );
   }
   const part = (number: number) => `${match[1]}-${String(number).padStart(5, "0")}-of-${match[3]}.gguf`;
-  return Array.from({ length: Number(count) - 1 }, (_, i) => join(dirname(path), part(i + 2)));
+  return Array.from({ length: count - 1 }, (_, i) => join(dirname(path), part(i + 2)));
 }
 
 function joinShards(path: string, shards: readonly Shard[]): ModelFile {

@@ -1,5 +1,6 @@
 /** What a GGUF file and a safetensors folder have in common: raw settings, and tensors that are read on demand. */
 import { LongsightError } from "../../errors.ts";
+import { clipped } from "../messages.ts";
 import type { TensorInfo, TensorType } from "../types.ts";
 import { damaged } from "./byte-file.ts";
 import { byteLengthOf, LAYOUTS } from "./tensor-types.ts";
@@ -85,6 +86,6 @@ export function requireTensor<T>(path: string, tensors: ReadonlyMap<string, T>, 
 export function unsupportedType(path: string, name: string, type: string): LongsightError {
   return new LongsightError(
     "unsupported",
-    `${path} stores tensor ${name} as ${type}, which Longsight does not read; choose a file with one of ${Object.keys(LAYOUTS).join(", ")}.`,
+    `${path} stores tensor ${clipped(name, 100)} as ${type}, which Longsight does not read; choose a file with one of ${Object.keys(LAYOUTS).join(", ")}.`,
   );
 }

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { LongsightError } from "../../errors.ts";
+import { shown } from "../messages.ts";
 import { ByteCursor, ByteFile, damaged } from "./byte-file.ts";
 import { isObject, MAX_JSON_BYTES, parseJsonObject, readJsonFile } from "./json-file.ts";
 import {
@@ -88,7 +89,7 @@ function readIndex(path: string): Map<string, string> {
   if (!isObject(weightMap)) throw damaged(path, "it has no weight_map");
   for (const [name, shard] of Object.entries(weightMap)) {
     const plain = typeof shard === "string" && /^[\w.-]+\.safetensors$/.test(shard);
-    if (!plain) throw damaged(path, `tensor ${name} lies in ${JSON.stringify(shard)}, not in a file of the folder`);
+    if (!plain) throw damaged(path, `tensor ${name} lies in ${shown(shard)}, not in a file of the folder`);
     shardOf.set(name, shard);
   }
   const nShards = new Set(shardOf.values()).size;
@@ -122,7 +123,7 @@ function readEntry(file: ByteFile, dataStart: number, name: string, entry: unkno
   if (!isObject(entry)) throw damaged(path, `tensor ${name} has no description`);
   const { dtype, shape, data_offsets: offsets } = entry;
   const type = DTYPES.find((known) => known === dtype);
-  if (type === undefined) throw unsupportedType(path, name, String(dtype).slice(0, 20));
+  if (type === undefined) throw unsupportedType(path, name, shown(dtype));
   if (!isSizes(shape)) throw damaged(path, `tensor ${name} has no valid shape`);
   if (!isSizes(offsets) || offsets.length !== 2) throw damaged(path, `tensor ${name} has no valid data_offsets`);
   const tensor = describeTensor(path, name, type, shape);

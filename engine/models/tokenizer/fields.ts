@@ -1,5 +1,6 @@
 /** Checked access to the untrusted values of tokenizer files: what is not as it must be ends in one clear error. */
 import { LongsightError } from "../../errors.ts";
+import { shown } from "../messages.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -12,12 +13,6 @@ export function unsupported(what: string): LongsightError {
     "unsupported",
     `The model's tokenizer uses ${what}, which Longsight does not support; choose another model.`,
   );
-}
-
-/** A name out of a file, short enough to stand in a message. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${part}` : part)) ?? "nothing";
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
 export function object(value: unknown, name: string): Fields {

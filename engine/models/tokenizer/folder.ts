@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileError, LongsightError } from "../../errors.ts";
 import { readJsonFile } from "../files/json-file.ts";
-import { type Fields, optionalBoolean, shown, string, unsupported } from "./fields.ts";
+import { shown } from "../messages.ts";
+import { type Fields, optionalBoolean, string, unsupported } from "./fields.ts";
 import { type TokenizerSettings, tokenizerFromJson } from "./huggingface.ts";
 import { tokenizerFromSentencePiece } from "./sentencepiece.ts";
 import { QWEN2 } from "./split.ts";
@@ -28,8 +29,8 @@ export function loadTokenizerFolder(dir: string): ModelTokenizer {
 
 /** vocab.json and merges.txt as the tokenizer.json that the named class of tokenizer stands for. */
 function fromVocabAndMerges(dir: string, config: Fields): Fields {
-  const isQwen = /^Qwen2Tokenizer(Fast)?$/.test(String(config.tokenizer_class));
-  const isGpt2 = /^GPT2Tokenizer(Fast)?$/.test(String(config.tokenizer_class));
+  const isQwen = ["Qwen2Tokenizer", "Qwen2TokenizerFast"].some((name) => name === config.tokenizer_class);
+  const isGpt2 = ["GPT2Tokenizer", "GPT2TokenizerFast"].some((name) => name === config.tokenizer_class);
   if (!isQwen && !isGpt2) throw unsupported(`the class ${shown(config.tokenizer_class)} without tokenizer.json`);
   const merges = readText(join(dir, "merges.txt"))
     .split(/\r?\n/)

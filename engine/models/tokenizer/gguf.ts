@@ -1,8 +1,9 @@
 /** Tokenizers out of GGUF metadata (`tokenizer.ggml.*`). Source: the GGUF specification and llama.cpp's behaviour. */
 import { LongsightError } from "../../errors.ts";
+import { shown } from "../messages.ts";
 import { byteAlphabet, characterAlphabet } from "./alphabet.ts";
 import { cutSplit } from "./cut.ts";
-import { damaged, numbers, optionalBoolean, optionalId, shown, string, strings, unsupported } from "./fields.ts";
+import { damaged, numbers, optionalBoolean, optionalId, string, strings, unsupported } from "./fields.ts";
 import { mergesFromPairs } from "./pairs.ts";
 import { mergesFromScores } from "./scores.ts";
 import { namedSplit } from "./split.ts";
@@ -109,7 +110,8 @@ function kindsOf(value: unknown, nTokens: number): TokenKind[] {
 
 /** GGUF does not say which tokens take white space with them; Phi-3's do, with three exceptions. */
 function stripsOf(values: GgufValues, known: Vocabulary): TokenizerParts["strips"] {
-  if (!/phi-?3/i.test(String(values.get("general.name") ?? ""))) return undefined;
+  const name = values.get("general.name");
+  if (typeof name !== "string" || !/phi-?3/i.test(name)) return undefined;
   const exceptions = ["<unk>", "<s>", "<|endoftext|>"];
   const strips = new Map<number, { left: boolean; right: boolean }>();
   known.texts.forEach((text, id) => {

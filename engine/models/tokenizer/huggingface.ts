@@ -1,10 +1,11 @@
 /** Tokenizers out of a parsed tokenizer.json (the format of Hugging Face's `tokenizers` library): BPE models only. */
+import { shown } from "../messages.ts";
 import { byteAlphabet, characterAlphabet } from "./alphabet.ts";
 import { cutSplit } from "./cut.ts";
-import { damaged, type Fields, list, object, optionalBoolean, shown, string, strings, unsupported } from "./fields.ts";
+import { damaged, type Fields, list, object, optionalBoolean, string, strings, unsupported } from "./fields.ts";
 import { MAX_MERGES, mergesFromPairs } from "./pairs.ts";
 import { inSequence } from "./split.ts";
-import { normalizerSteps, preTokenizerSteps } from "./steps.ts";
+import { flattened, normalizerSteps, preTokenizerSteps } from "./steps.ts";
 import { BpeTokenizer, type ModelTokenizer, type TokenizerParts } from "./tokenizer.ts";
 import { stopIds, type TokenKind, type Vocabulary, vocabulary } from "./vocabulary.ts";
 
@@ -107,34 +108,25 @@ function readMerges(value: unknown): (string | [string, string])[] {
 
 /** The token that the post-processor puts before a text, if there is one. */
 function leadingToken(value: unknown, known: Vocabulary): number | undefined {
-  if (value === null || value === undefined) return undefined;
-  const processor = object(value, "the post-processor");
-  if (processor.type === "Sequence") {
-    for (const step of list(processor.processors, "the post-processors")) {
-      const token = leadingToken(step, known);
-      if (token !== undefined) return token;
-    }
-    return undefined;
+  for (const processor of flattened(value, "post-processor", "processors")) {
+    if (processor.type !== "TemplateProcessing") continue;
+    const first = object(list(processor.single, "the post-processor's template")[0], "the template's first part");
+    if (first.SpecialToken === undefined) continue;
+    return known.idOf.get(string(object(first.SpecialToken, "the template's token").id, "the template's token"));
   }
-  if (processor.type !== "TemplateProcessing") return undefined;
-  const first = object(list(processor.single, "the post-processor's template")[0], "the template's first part");
-  if (first.SpecialToken === undefined) return undefined;
-  return known.idOf.get(string(object(first.SpecialToken, "the template's token").id, "the template's token"));
+  return undefined;
 }
 
 /** Whether decoding takes away the first space; also refuses decoders that are neither family's. */
 function stripsFirstSpace(value: unknown, byteLevel: boolean): boolean {
-  if (value === null || value === undefined) return false;
-  const decoder = object(value, "the decoder");
-  if (decoder.type === "Sequence") {
-    return list(decoder.decoders, "the decoders")
-      .map((step) => stripsFirstSpace(step, byteLevel))
-      .includes(true);
-  }
-  if (byteLevel && decoder.type === "ByteLevel") return false;
-  if (decoder.type === "Metaspace" && !byteLevel)
-    return decoder.prepend_scheme !== "never" && decoder.add_prefix_space !== false;
-  if (decoder.type === "Strip" && !byteLevel) return decoder.content === " " && decoder.start === 1;
-  if (["Replace", "ByteFallback", "Fuse"].includes(String(decoder.type)) && !byteLevel) return false;
-  throw unsupported(`the decoder ${shown(decoder.type)}`);
+  return flattened(value, "decoder", "decoders")
+    .map((decoder) => {
+      if (byteLevel && decoder.type === "ByteLevel") return false;
+      if (decoder.type === "Metaspace" && !byteLevel)
+        return decoder.prepend_scheme !== "never" && decoder.add_prefix_space !== false;
+      if (decoder.type === "Strip" && !byteLevel) return decoder.content === " " && decoder.start === 1;
+      if (["Replace", "ByteFallback", "Fuse"].some((type) => type === decoder.type) && !byteLevel) return false;
+      throw unsupported(`the decoder ${shown(decoder.type)}`);
+    })
+    .includes(true);
 }

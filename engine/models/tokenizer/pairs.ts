@@ -1,5 +1,6 @@
 /** Merges as the files list them: pairs of token texts, best first. */
-import { damaged, shown } from "./fields.ts";
+import { shown } from "../messages.ts";
+import { damaged } from "./fields.ts";
 import { MergeTable } from "./merge.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -19,7 +20,7 @@ export function mergesFromPairs(
     const rightId = idOf.get(right);
     const result = idOf.get(left + right);
     if (leftId === undefined || rightId === undefined || result === undefined) {
-      throw damaged(`the merge ${shown(pair)} is of texts that are no tokens`);
+      throw damaged(`the merge of ${shown(left)} and ${shown(right)} is of texts that are no tokens`);
     }
     table.add(leftId, rightId, rank, result);
   });

@@ -2,7 +2,8 @@
  * Oniguruma patterns, as tokenizer.json holds them, to JavaScript. Only what means the same in both goes through;
  * the rest is refused by name rather than read differently. Flags: g, u.
  */
-import { shown, unsupported } from "./fields.ts";
+import { shown } from "../messages.ts";
+import { unsupported } from "./fields.ts";
 
 /** Escapes outside and inside a character class whose meaning differs, or is spelled differently, in JavaScript. */
 const ESCAPES: Readonly<Record<string, { outside: string; inside: string }>> = {

@@ -1,4 +1,5 @@
 /** Pre-tokenisation: cutting text into the pieces that are merged on their own. */
+import { shown } from "../messages.ts";
 import { unsupported } from "./fields.ts";
 
 /** Cuts text into pieces; empty pieces do not occur. */
@@ -13,6 +14,10 @@ const LLAMA3 =
   /(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*|\p{White_Space}*[\r\n]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 export const QWEN2 = new RegExp(LLAMA3.source.replace("{1,3}", ""), "gu");
 const DIGIT = /\p{N}/gu;
+
+/** Whether a pattern is one of those above, which take time in proportion to the text. */
+export const isKnown = (pattern: RegExp): boolean =>
+  [GPT2, LLAMA3, QWEN2, DIGIT].some((known) => known.source === pattern.source);
 
 /** Text as one piece. */
 export const unsplit: Splitter = (text) => (text === "" ? [] : [text]);
@@ -49,7 +54,7 @@ export function namedSplit(name: string): Splitter {
     case "command-r":
       return inSequence([splitAt(DIGIT), gpt2Split]);
     default:
-      throw unsupported(`the pre-tokeniser "${name.slice(0, 60)}"`);
+      throw unsupported(`the pre-tokeniser ${shown(name)}`);
   }
 }
 

@@ -1,9 +1,21 @@
 /** The normalizers and pre-tokenizers of a tokenizer.json, as far as BPE models use them. */
+import { TimeoutError, withinTime } from "../bounded.ts";
+import { shown } from "../messages.ts";
 import { SPACE_MARK } from "./alphabet.ts";
-import { damaged, type Fields, list, object, optionalBoolean, shown, string, unsupported } from "./fields.ts";
+import { damaged, type Fields, list, object, optionalBoolean, string, unsupported } from "./fields.ts";
 import { fromOniguruma } from "./regex.ts";
-import { gpt2Split, inSequence, type SplitBehavior, type Splitter, splitAt, unsplit } from "./split.ts";
+import { gpt2Split, inSequence, isKnown, type SplitBehavior, type Splitter, splitAt, unsplit } from "./split.ts";
 import type { SpacePrefix } from "./tokenizer.ts";
+
+/** Sequences may be nested this deep; real files have one level. */
+const MAX_DEPTH = 4;
+
+/** The longest replacement, and how far a text may grow: compatibility forms have up to 18 characters. */
+const MAX_REPLACEMENT = 16;
+const MAX_GROWTH = 32;
+
+/** How long the patterns of a file may work on one text. Known patterns take milliseconds for the longest files. */
+const TIMEOUT_MS = 3000;
 
 export interface NormalizerSteps {
   readonly normalize?: (text: string) => string;
@@ -43,6 +55,7 @@ export function normalizerSteps(value: unknown): NormalizerSteps {
       case "Replace": {
         const pattern = patternOf(step.pattern);
         const content = string(step.content, "a replacement");
+        if (content.length > MAX_REPLACEMENT) throw unsupported(`a replacement by ${content.length} characters`);
         if (pattern.source === " " && content === SPACE_MARK) marksSpaces = true;
         else if (spacePrefix || marksSpaces) throw unsupported("a replacement after the space marks");
         else changes.push((text) => text.replace(pattern, () => content));
@@ -52,25 +65,47 @@ export function normalizerSteps(value: unknown): NormalizerSteps {
         throw unsupported(`the normalizer ${shown(step.type)}`);
     }
   }
-  const normalize =
-    changes.length === 0
-      ? undefined
-      : (text: string): string => changes.reduce((changed, change) => change(changed), text);
+  const normalize = changes.length === 0 ? undefined : bounded((text) => applied(changes, text));
   return { normalize, spacePrefix, marksSpaces };
+}
+
+/** All changes in order; throws where a text grows beyond all that normalisation can mean. */
+function applied(changes: readonly ((text: string) => string)[], text: string): string {
+  let changed = text;
+  for (const change of changes) {
+    changed = change(changed);
+    if (changed.length > MAX_GROWTH * text.length) throw damaged("its normalizer lets texts grow");
+  }
+  return changed;
+}
+
+/** The same function, ended where a file's pattern backtracks without end. */
+function bounded<T>(work: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return withinTime(() => work(text), TIMEOUT_MS);
+    } catch (error) {
+      throw error instanceof TimeoutError ? damaged("one of its patterns does not end") : error;
+    }
+  };
 }
 
 /** Reads a pre-tokenizer. */
 export function preTokenizerSteps(value: unknown): PreTokenizerSteps {
   const splitters: Splitter[] = [];
+  let isTrusted = true;
   let spacePrefix: SpacePrefix | undefined;
   let byteLevel = false;
   let marksSpaces = false;
   for (const step of flattened(value, "pre-tokenizer", "pretokenizers")) {
     if (byteLevel) throw unsupported("a pre-tokenizer after the byte alphabet");
     switch (step.type) {
-      case "Split":
-        splitters.push(splitAt(patternOf(step.pattern), behaviorOf(step.behavior), step.invert === true));
+      case "Split": {
+        const pattern = patternOf(step.pattern);
+        isTrusted &&= isKnown(pattern);
+        splitters.push(splitAt(pattern, behaviorOf(step.behavior), step.invert === true));
         break;
+      }
       case "Digits":
         splitters.push(splitAt(step.individual_digits === true ? /\p{N}/gu : /\p{N}+/gu));
         break;
@@ -94,7 +129,8 @@ export function preTokenizerSteps(value: unknown): PreTokenizerSteps {
         throw unsupported(`the pre-tokenizer ${shown(step.type)}`);
     }
   }
-  return { split: splitters.length === 0 ? unsplit : inSequence(splitters), spacePrefix, byteLevel, marksSpaces };
+  const split = splitters.length === 0 ? unsplit : inSequence(splitters);
+  return { split: isTrusted ? split : bounded(split), spacePrefix, byteLevel, marksSpaces };
 }
 
 function metaspacePrefix(step: Fields): SpacePrefix | undefined {
@@ -105,9 +141,9 @@ function metaspacePrefix(step: Fields): SpacePrefix | undefined {
 }
 
 /** The steps of a sequence of sequences in order; none for null. */
-function flattened(value: unknown, name: string, listName: string, depth = 0): Fields[] {
+export function flattened(value: unknown, name: string, listName: string, depth = 0): Fields[] {
   if (value === null || value === undefined) return [];
-  if (depth > 4) throw damaged(`its ${name} is nested too deeply`);
+  if (depth > MAX_DEPTH) throw damaged(`its ${name} is nested too deeply`);
   const step = object(value, `the ${name}`);
   if (step.type !== "Sequence") return [step];
   return list(step[listName], `the list of ${listName}`).flatMap((inner) =>

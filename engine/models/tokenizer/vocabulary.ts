@@ -1,5 +1,6 @@
 /** A tokenizer's vocabulary as every source gives it, checked: texts, kinds and what follows from them. */
-import { damaged, shown } from "./fields.ts";
+import { shown } from "../messages.ts";
+import { damaged } from "./fields.ts";
 
 /**
  * normal: made by merging. control: steers the model, recognised in text only on request, stands for no text.

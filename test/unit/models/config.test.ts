@@ -108,7 +108,11 @@ test("RoPE variants in GGUF metadata", (t) => {
     ...{ kind: "yarn", factor: 4, originalContextLength: 64, betaFast: 32, betaSlow: 1 },
     attentionFactor: 0.1 * Math.log(4) + 1,
   });
-  refused(() => scaled({ "scaling.type": text("longrope") }), "unsupported", /needs the RoPE scaling longrope, which/);
+  refused(
+    () => scaled({ "scaling.type": text("longrope") }),
+    "unsupported",
+    /needs the RoPE scaling "longrope", which/,
+  );
   refused(() => scaled({ "scaling.type": text("linear") }), "bad-model", /its setting rope.scaling.factor is missing/);
   refused(() => scaled({ freq_base: f32(Number.NaN) }), "bad-model", /its setting rope.freq_base is NaN/);
   refused(() => scaled({ dimension_count: u32(8) }), "unsupported", /positions on a part of each head/);
@@ -150,7 +154,7 @@ test("RoPE variants in config.json, as transformers 4 and 5 write them", (t) => 
     ...{ kind: "yarn", factor: 2, originalContextLength: 32, betaFast: 16, betaSlow: 1 },
     attentionFactor: (0.2 * Math.log(2) + 1) / (0.1 * Math.log(2) + 1),
   });
-  refused(() => scaled({ rope_scaling: { rope_type: "dynamic", factor: 2 } }), "unsupported", /RoPE scaling dynamic/);
+  refused(() => scaled({ rope_scaling: { rope_type: "dynamic", factor: 2 } }), "unsupported", /RoPE scaling "dynamic"/);
   refused(() => scaled({ rope_scaling: { type: "linear" } }), "bad-model", /its setting factor is missing/);
   refused(() => scaled({ rope_scaling: [1] }), "bad-model", /RoPE settings are not a JSON object/);
   refused(() => scaled({ rope_parameters: { full_attention: {} } }), "unsupported", /differ between layers/);
@@ -191,12 +195,12 @@ test("an architecture, a variant or a tensor that Longsight does not know is nam
   refused(() => fromFolder(t, { model_type: "gemma3" }), "unsupported", /has the architecture "gemma3"; choose/);
   refused(() => fromFolder(t, { model_type: undefined }), "bad-model", /it does not name its architecture/);
   refused(() => fromGguf(t, { "llama.expert_count": u32(8) }), "unsupported", /needs a mixture of experts, which/);
-  refused(() => fromFolder(t, { hidden_act: "gelu" }), "unsupported", /needs the activation gelu, which/);
+  refused(() => fromFolder(t, { hidden_act: "gelu" }), "unsupported", /needs the activation "gelu", which/);
   const quantised = { quantization_config: { quant_method: "awq" } };
   refused(
     () => fromFolder(t, quantised),
     "unsupported",
-    /the quantisation awq, .*; choose its GGUF or its unquantised/,
+    /the quantisation "awq", .*; choose its GGUF or its unquantised/,
   );
   refused(() => fromFolder(t, { use_sliding_window: true }), "unsupported", /sliding-window layers/);
   refused(() => fromFolder(t, { layer_types: ["sliding_attention"] }), "unsupported", /sliding-window layers/);

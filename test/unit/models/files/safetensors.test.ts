@@ -127,7 +127,7 @@ test("a header that the file does not bear out is refused", (t) => {
 test("dtypes without a meaning here are refused by name", (t) => {
   for (const dtype of ["F64", "I64", "U8", "BOOL", "F8_E4M3"]) {
     const file = { "model.safetensors": safetensors({ t: { dtype, shape: [1], data: floats(2) } }) };
-    refused(t, file, "unsupported", new RegExp(`stores tensor t as ${dtype}, which Longsight does not read; choose`));
+    refused(t, file, "unsupported", new RegExp(`stores tensor t as "${dtype}", which Longsight does not read; choose`));
   }
 });
 

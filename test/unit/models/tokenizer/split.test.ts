@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromOniguruma } from "../../../../engine/models/tokenizer/regex.ts";
 import { namedSplit, splitAt } from "../../../../engine/models/tokenizer/split.ts";
-import { preTokenizerSteps } from "../../../../engine/models/tokenizer/steps.ts";
+import { normalizerSteps, preTokenizerSteps } from "../../../../engine/models/tokenizer/steps.ts";
 
 const matches = (pattern: string, text: string): string[] => text.match(fromOniguruma(pattern)) ?? [];
 
@@ -93,4 +93,15 @@ test("patterns that JavaScript would read differently are refused", () => {
   ]) {
     assert.throws(() => fromOniguruma(pattern), { code: "unsupported" }, pattern);
   }
+});
+
+test("patterns of a file that backtrack without end, or lengthen a text without bounds, end in an error", () => {
+  const split = preTokenizerSteps({ type: "Split", pattern: { Regex: "(a+)+b" }, behavior: "Isolated" }).split;
+  assert.deepEqual(split("aab aa"), ["aab", " aa"]);
+  assert.throws(() => split("a".repeat(50)), { code: "bad-model", message: /one of its patterns does not end/ });
+  const replace = (from: string, content: string) => ({ type: "Replace", pattern: { String: from }, content });
+  assert.throws(() => normalizerSteps(replace("a", "b".repeat(17))), { code: "unsupported" });
+  const growing = Array.from({ length: 9 }, () => replace("a", "aaaaaaaa"));
+  const { normalize } = normalizerSteps({ type: "Sequence", normalizers: growing });
+  assert.throws(() => normalize?.("a".repeat(1000)), { code: "bad-model", message: /lets texts grow/ });
 });
