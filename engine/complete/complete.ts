@@ -62,33 +62,9 @@ export async function completeAt(
   { maxTokens, signal, repository, onText }: CompleteOptions,
 ): Promise<Completion> {
   const startedAt = performance.now();
-  const fim = fillInTheMiddle(tokenizer);
-  if (fim === undefined) {
-    throw new LongsightError("unsupported", "This model cannot complete code at a cursor; choose a code model.");
-  }
-  const { path, prefix, suffix } = withPlainLineEnds(context);
-  const shown = { path: path.slice(-MAX_PATH_CHARS), suffix: leadingLines(tokenizer, suffix, SUFFIX_TOKENS) };
-  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-    throw new LongsightError("bad-input", `A completion of ${maxTokens} tokens is not possible; ask for one or more.`);
-  }
-  const budget = Math.min(model.contextLength, MAX_PROMPT_TOKENS) - maxTokens;
-  const nAround = fim.prompt({ ...shown, prefix: "" }).length;
-  if (budget - nAround < 1) {
-    throw new LongsightError(
-      "bad-input",
-      `A completion of ${maxTokens} tokens leaves no room for the text; ask for less.`,
-    );
-  }
-  const shownPrefix = trailingLines(tokenizer, prefix, budget - nAround);
-  const ids = fim.prompt({ ...shown, prefix: shownPrefix });
-  const cursorLine = lineBreaks(prefix) + 1;
-  const memory = repository?.memoryFor({
-    path,
-    head: (prefix + suffix).slice(0, HEAD_CHARS),
-    cursorLine,
-    firstLine: cursorLine - lineBreaks(shownPrefix),
-    lastLine: cursorLine + lineBreaks(shown.suffix),
-  });
+  const { ids, stopIds, place } = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
+  const { prefix, suffix } = withPlainLineEnds(context);
+  const memory = repository?.memoryFor(place);
 
   let logits = await model.readText(ids, { signal, memory });
   const prompt = performance.now() - startedAt;
@@ -107,7 +83,7 @@ export async function completeAt(
   for (let nTokens = 0; nTokens < maxTokens; nTokens++) {
     const id = argmax(logits);
     // A control token ends the middle too, whatever it is: it stands for no text.
-    if (fim.stopIds.includes(id) || tokenizer.bytes(id).length === 0) {
+    if (stopIds.includes(id) || tokenizer.bytes(id).length === 0) {
       return finished(text, nTokens, "model");
     }
     text += decoder.push(id);
@@ -120,6 +96,53 @@ export async function completeAt(
     }
   }
   return finished(text, maxTokens, "length");
+}
+
+/** What a model is asked for a completion. */
+export interface CompletionPrompt {
+  readonly ids: number[];
+  /** Ids that end the completion. */
+  readonly stopIds: readonly number[];
+  readonly place: CompletionPlace;
+}
+
+/** The prompt for a completion of up to `maxTokens`. Errors: as `completeAt`. */
+export function completionPrompt(
+  contextLength: number,
+  tokenizer: Tokenizer,
+  context: CursorContext,
+  maxTokens: number,
+): CompletionPrompt {
+  const fim = fillInTheMiddle(tokenizer);
+  if (fim === undefined) {
+    throw new LongsightError("unsupported", "This model cannot complete code at a cursor; choose a code model.");
+  }
+  const { path, prefix, suffix } = withPlainLineEnds(context);
+  const shown = { path: path.slice(-MAX_PATH_CHARS), suffix: leadingLines(tokenizer, suffix, SUFFIX_TOKENS) };
+  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
+    throw new LongsightError("bad-input", `A completion of ${maxTokens} tokens is not possible; ask for one or more.`);
+  }
+  const budget = Math.min(contextLength, MAX_PROMPT_TOKENS) - maxTokens;
+  const nAround = fim.prompt({ ...shown, prefix: "" }).length;
+  if (budget - nAround < 1) {
+    throw new LongsightError(
+      "bad-input",
+      `A completion of ${maxTokens} tokens leaves no room for the text; ask for less.`,
+    );
+  }
+  const shownPrefix = trailingLines(tokenizer, prefix, budget - nAround);
+  const cursorLine = lineBreaks(prefix) + 1;
+  return {
+    ids: fim.prompt({ ...shown, prefix: shownPrefix }),
+    stopIds: fim.stopIds,
+    place: {
+      path,
+      head: (prefix + suffix).slice(0, HEAD_CHARS),
+      cursorLine,
+      firstLine: cursorLine - lineBreaks(shownPrefix),
+      lastLine: cursorLine + lineBreaks(shown.suffix),
+    },
+  };
 }
 
 const lineBreaks = (text: string) => text.split("\n").length - 1;

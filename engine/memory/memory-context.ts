@@ -28,7 +28,6 @@ interface Chosen {
 
 /** What a layer looked at. */
 interface Looked {
-  chosen: readonly Chosen[];
   refreshes: number;
   looks: number;
   /** Summed over the looks, by block. */
@@ -41,6 +40,7 @@ export class MemoryContext implements RoutedMemory {
   readonly #own: Encoded | undefined;
   readonly #imported: ReadonlySet<string>;
   readonly #layers = new Map<number, Looked>();
+  readonly #chosen = new WeakMap<MemoryTokens, readonly Chosen[]>();
   #selectMs = 0;
   #bytesRead = 0;
 
@@ -58,8 +58,7 @@ export class MemoryContext implements RoutedMemory {
     let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
     while (chosen === undefined) chosen = this.#choose(query, routeTopBlocks);
-    const looked = this.#layers.get(layer) ?? { chosen, refreshes: 0, looks: 0, seen: new Map() };
-    looked.chosen = chosen;
+    const looked = this.#layers.get(layer) ?? { refreshes: 0, looks: 0, seen: new Map() };
     looked.refreshes++;
     this.#layers.set(layer, looked);
     for (const { block, score } of chosen) {
@@ -71,17 +70,19 @@ export class MemoryContext implements RoutedMemory {
       chosen.map(({ stored }) => stored),
       headSize,
     );
+    this.#chosen.set(tokens, chosen);
     this.#selectMs += performance.now() - startMs;
     this.#bytesRead += this.#memory.bytesRead - bytesBefore;
     return tokens;
   }
 
-  attended(layer: number, weights: Float32Array): void {
+  attended(layer: number, tokens: MemoryTokens, weights: Float32Array): void {
     const looked = this.#layers.get(layer);
-    if (!looked) return;
+    const chosen = this.#chosen.get(tokens);
+    if (!looked || !chosen) return;
     looked.looks++;
     let at = 0;
-    for (const { block, nTokens } of looked.chosen) {
+    for (const { block, nTokens } of chosen) {
       const seen = looked.seen.get(block);
       for (const end = at + nTokens; at < end; at++) if (seen) seen.mass += weights[at];
     }

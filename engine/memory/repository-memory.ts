@@ -137,6 +137,13 @@ export class RepositoryMemory {
     return this.#index.top(query, k, allowed);
   }
 
+  /** The numbers of all blocks. */
+  *blocks(): Generator<number> {
+    for (const { firstBlock, segment } of this.#encoded.values()) {
+      for (let i = 0; i < segment.nBlocks; i++) yield firstBlock + i;
+    }
+  }
+
   /** The contents a block of the index belongs to, and where it stands in them. */
   at(block: number): { owner: Encoded; lines: LineRange } {
     const owner = this.#owners[block];

@@ -69,8 +69,9 @@ export class HybridReader implements TextReader {
     const tokens = this.#routing.tokens(memory);
     const { logits, queries, attention } = await this.#decoder.read(this.#state, ids, { ...options, memory: tokens });
     this.#routing.push(queries);
-    for (const [layer, weights] of attention) {
-      memory.attended?.(layer, weights.subarray(0, tokens.get(layer)?.classes.length ?? 0));
+    for (const [layer, seen] of tokens) {
+      const weights = attention.get(layer)?.subarray(0, seen.classes.length);
+      if (weights) memory.attended?.(layer, seen, weights);
     }
     return logits;
   }

@@ -13,8 +13,8 @@ export type ByLayer<T> = ReadonlyMap<number, T>;
 export interface RoutedMemory {
   /** What a retrieval layer shall see, given its routing query [routeSize] of unit length. */
   select(layer: number, query: Float32Array): MemoryTokens;
-  /** Told the attention [nTokens] of the newest token to what was selected for a layer last, the mean over the heads. */
-  attended?(layer: number, weights: Float32Array): void;
+  /** Told the attention [nTokens] of the newest token to what was selected for a layer, the mean over the heads. */
+  attended?(layer: number, tokens: MemoryTokens, weights: Float32Array): void;
 }
 
 /** At or below this cosine between the query and the one of the choice, blocks are chosen anew. */

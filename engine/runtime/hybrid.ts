@@ -39,6 +39,7 @@ export class HybridDecoder {
   readonly config: HybridConfig;
   readonly #session: InferenceSession;
   readonly #retrievalLayers: readonly number[];
+  readonly #memoryTensors = new WeakMap<MemoryTokens, Record<string, Tensor>>();
 
   /** Compiles the model and opens a session. */
   static async open({ config, weights }: HybridModel, options: SessionOptions): Promise<HybridDecoder> {
@@ -119,12 +120,19 @@ export class HybridDecoder {
     const inputs: Record<string, Tensor> = {};
     for (const layer of this.#retrievalLayers) {
       const tokens = (memory && "get" in memory ? memory.get(layer) : memory) ?? NO_MEMORY;
-      const n = tokens.classes.length;
-      inputs[`memory.${layer}.keys`] = new Tensor("float32", tokens.keys, [n, this.config.headSize]);
-      inputs[`memory.${layer}.values`] = new Tensor("float32", tokens.values, [n, this.config.headSize]);
-      inputs[`memory.${layer}.classes`] = int64([n], [...tokens.classes]);
+      for (const [name, tensor] of Object.entries(this.#tensorsOf(tokens))) inputs[`memory.${layer}.${name}`] = tensor;
     }
     return inputs;
+  }
+
+  /** The same tokens are seen by many runs, one for each token that is generated. */
+  #tensorsOf(tokens: MemoryTokens): Record<string, Tensor> {
+    const n = tokens.classes.length;
+    const rows = (data: Float32Array) => new Tensor("float32", data, [n, this.config.headSize]);
+    let tensors = this.#memoryTensors.get(tokens);
+    tensors ??= { keys: rows(tokens.keys), values: rows(tokens.values), classes: int64([n], [...tokens.classes]) };
+    this.#memoryTensors.set(tokens, tensors);
+    return tensors;
   }
 }
 

@@ -2,10 +2,13 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { LongsightError } from "../../engine/errors.ts";
+import { evaluateMemory, formatMemory } from "./memory.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
 
 const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [--limit N] [--json]
-  Ranks the files of each case's commit; DIR holds bare git repositories as OWNER+NAME/repo.`;
+  Ranks the files of each case's commit; DIR holds bare git repositories as OWNER+NAME/repo.
+       npm run eval -- memory --repos DIR [--limit N] [--json]
+  What the memory of a repository is worth for completing N held-out lines of it.`;
 
 const OPTIONS = {
   cases: { type: "string" },
@@ -25,17 +28,43 @@ function parse(args: string[]) {
   }
 }
 
+/** A measurement: its result, and that as a table. */
+interface Measured {
+  readonly result: object;
+  readonly table: string;
+}
+
+interface Given {
+  readonly cases: string | undefined;
+  readonly repos: string;
+  readonly limit: number | undefined;
+}
+
+const warn = (sentence: string) => console.error(sentence);
+
+const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>> = {
+  async retrieval({ cases, repos, limit }) {
+    if (!cases) throw new LongsightError("bad-input", USAGE);
+    const result = await evaluateRetrieval({ cases: userPath(cases), repos, limit, warn });
+    return { result, table: formatRetrieval(result) };
+  },
+  async memory({ repos, limit }) {
+    const result = await evaluateMemory({ repos, limit });
+    return { result, table: formatMemory(result) };
+  },
+};
+
 async function main(): Promise<void> {
   const { positionals, values } = parse(process.argv.slice(2));
   const { cases, repos, json } = values;
-  if (positionals[0] !== "retrieval" || !cases || !repos) throw new LongsightError("bad-input", USAGE);
+  const measure = Object.hasOwn(MEASUREMENTS, positionals[0] ?? "") ? MEASUREMENTS[positionals[0]] : undefined;
+  if (!measure || !repos) throw new LongsightError("bad-input", USAGE);
   const limit = values.limit === undefined ? undefined : Number(values.limit);
   if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
     throw new LongsightError("bad-input", `--limit takes a whole number above 0, not "${values.limit}".`);
   }
-  const warn = (sentence: string) => console.error(sentence);
-  const result = await evaluateRetrieval({ cases: userPath(cases), repos: userPath(repos), limit, warn });
-  console.log(json ? JSON.stringify(result) : formatRetrieval(result));
+  const { result, table } = await measure({ cases, repos: userPath(repos), limit });
+  console.log(json ? JSON.stringify(result) : table);
 }
 
 try {

@@ -1,8 +1,10 @@
+import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { openHybrid } from "../../engine/models/hybrid.ts";
 import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+import type { RoutedMemory } from "../../engine/runtime/hybrid-routing.ts";
 import { assertClose } from "../unit/close.ts";
 import { fixture } from "../unit/hybrid-golden.ts";
 
@@ -13,19 +15,48 @@ before(async () => {
 after(() => decoder.close());
 
 const ids = (maxLength: number) => fc.array(fc.integer({ min: 64, max: 159 }), { minLength: 1, maxLength });
-/** An edit: keep this share of the text, then go on with these ids; maybe the call is cancelled. */
-const edit = fc.record({ keep: fc.double({ min: 0, max: 1, noNaN: true }), more: ids(300), cancelled: fc.boolean() });
+/** An edit: keep this share of the text, then go on with these ids; maybe the call is cancelled, maybe memory is seen. */
+const edit = fc.record({
+  keep: fc.double({ min: 0, max: 1, noNaN: true }),
+  more: ids(300),
+  cancelled: fc.boolean(),
+  remembers: fc.boolean(),
+});
+
+/** A memory of a few tokens that are chosen whatever is asked; every choice is a new array, as real ones are. */
+function smallMemory(headSize: number): RoutedMemory {
+  const chosen = new WeakSet<object>();
+  const noise = (seed: number) => Float32Array.from({ length: 5 * headSize }, (_, i) => Math.sin(seed + 12.9898 * i));
+  return {
+    select: (_layer, query) => {
+      assert.ok(Math.abs(Math.hypot(...query) - 1) < 1e-5);
+      const tokens = { keys: noise(1), values: noise(2), classes: Uint8Array.of(0, 1, 2, 3, 4) };
+      chosen.add(tokens);
+      return tokens;
+    },
+    attended: (_layer, tokens, weights) => {
+      assert.ok(chosen.has(tokens));
+      assert.equal(weights.length, 5);
+      const sum = weights.reduce((a, b) => a + b, 0);
+      assert.ok(sum > 0 && sum < 1, `${sum}`);
+    },
+  };
+}
 
 test("a reader that goes back and forth in a text gives the same logits as one that reads it anew", async () => {
   await fc.assert(
     fc.asyncProperty(ids(600), fc.array(edit, { maxLength: 6 }), async (start, edits) => {
       const reader = new HybridReader(decoder);
+      const routed = smallMemory(decoder.config.headSize);
+      const all = routed.select(0, Float32Array.of(1));
       let text = start;
-      for (const { keep, more, cancelled } of [{ keep: 1, more: [], cancelled: false }, ...edits]) {
+      const first = { keep: 1, more: [], cancelled: false, remembers: false };
+      for (const { keep, more, cancelled, remembers } of [first, ...edits]) {
+        const memory = remembers ? routed : undefined;
         text = [...text.slice(0, Math.round(keep * text.length)), ...more];
-        if (cancelled) await reader.readText(text, { signal: AbortSignal.abort() }).catch(() => {});
-        const logits = (await reader.readText(text)).slice();
-        const fresh = await decoder.read(decoder.start(), text);
+        if (cancelled) await reader.readText(text, { signal: AbortSignal.abort(), memory }).catch(() => {});
+        const logits = (await reader.readText(text, { memory })).slice();
+        const fresh = await decoder.read(decoder.start(), text, { memory: remembers ? all : undefined });
         assertClose(logits, fresh.logits, 1e-4, "logits");
       }
     }),

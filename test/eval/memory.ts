@@ -1,0 +1,369 @@
+/**
+ * `npm run eval -- memory --repos DIR [--limit N] [--json]`: what the repository memory is worth to the shipped model.
+ *
+ * From every bare repository DIR/OWNER+NAME/repo lines of source files are held out, the cursor at each one's first
+ * character with the file's text on both sides. Each line is read three times: without memory, with the memory of the
+ * other files of its repository (never its own file), and with a stranger's; bits are of the line's bytes. Completions
+ * are made without and with the own memory.
+ */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { completeAt, completionPrompt } from "../../engine/complete/complete.ts";
+import type { CursorContext } from "../../engine/complete/context.ts";
+import { LongsightError } from "../../engine/errors.ts";
+import { ExactIndex } from "../../engine/memory/block-index.ts";
+import { EncodingJob } from "../../engine/memory/encoding-job.ts";
+import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
+import { memoryFingerprint, SegmentStore } from "../../engine/memory/segment-store.ts";
+import { openHybrid } from "../../engine/models/hybrid.ts";
+import { MEMORY_CLASSES } from "../../engine/models/hybrid-config.ts";
+import { loadTokenizerFolder } from "../../engine/models/tokenizer/folder.ts";
+import type { Tokenizer } from "../../engine/models/types.ts";
+import { defaultModelDir } from "../../engine/paths.ts";
+import { groupQuery, HybridDecoder } from "../../engine/runtime/hybrid.ts";
+import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
+import { type MemoryBlock, memoryTokens } from "../../engine/runtime/hybrid-memory.ts";
+import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+import type { RoutedMemory } from "../../engine/runtime/hybrid-routing.ts";
+import { readContent } from "../../engine/workspace/content.ts";
+import { isNonTestSource } from "./pool.ts";
+import { progressBar } from "./progress.ts";
+import { Snapshot } from "./snapshot.ts";
+
+const READERS = ["none", "own", "stranger"] as const;
+type ReaderName = (typeof READERS)[number];
+
+/** Bits per byte by reader. */
+export type Bits = Record<ReaderName, number>;
+
+export interface MemoryResult {
+  readonly model: string;
+  readonly repositories: number;
+  readonly lines: number;
+  readonly memoryTokens: number;
+  readonly bitsPerByte: Bits;
+  /** Of lines with a name that their own file has nowhere else and another file of the repository has. */
+  readonly crossFile: { readonly lines: number; readonly bitsPerByte: Bits };
+  /** Completions whose first line is the line that was held out, and the time of each, the prompt read anew. */
+  readonly completions: Record<"none" | "own", { exactLines: number; promptMs: number; totalMs: number }>;
+  /** The attention that the chosen blocks get under dense attention, of what the best as many get, by layer. */
+  readonly massRecall: Record<string, number>;
+  /** The share of all attention that memory gets with the own memory, at the last token of a run, by layer. */
+  readonly memoryMass: Record<string, number>;
+  /** Choices of blocks for each run of the model, by layer. */
+  readonly refreshesPerLook: Record<string, number>;
+}
+
+export interface MemoryOptions {
+  readonly repos: string;
+  /** Lines in all. */
+  readonly limit?: number;
+}
+
+const LINES = 200;
+const LINES_PER_FILE = 2;
+/** A repository's memory holds so much text at most. */
+const MEMORY_BYTES = 1_500_000;
+/** Blocks that are attended to densely, for the recall. */
+const DENSE_BLOCKS = 200;
+const COMPLETION_TOKENS = 48;
+const MIN_LINE_CHARS = 16;
+const options = { nThreads: 2 };
+
+interface Repository {
+  readonly name: string;
+  readonly files: ReadonlyMap<string, RepositoryFile & { readonly text: string }>;
+  /** In how many files each name stands. */
+  readonly names: ReadonlyMap<string, number>;
+}
+
+interface HeldOut {
+  readonly context: CursorContext;
+  readonly line: string;
+  readonly isCrossFile: boolean;
+}
+
+/** The same numbers in every run: a linear congruential generator, 0 .. 1. */
+function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  return items
+    .map((item) => ({ item, key: random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ item }) => item);
+}
+
+const NAME = /[A-Za-z_]\w{3,}/g;
+const namesIn = (text: string) => new Set(text.match(NAME) ?? []);
+
+async function readRepository(gitDir: string, name: string, random: () => number): Promise<Repository> {
+  const snapshot = new Snapshot(gitDir);
+  try {
+    const commit = await snapshot.resolve("HEAD");
+    if (commit === undefined) throw new LongsightError("not-found", `${gitDir} has no HEAD.`);
+    const files = new Map<string, RepositoryFile & { text: string }>();
+    const names = new Map<string, number>();
+    let sum = 0;
+    for (const { path, blob, sizeBytes } of shuffled(await snapshot.files(commit), random)) {
+      if (!isNonTestSource(path) || sizeBytes > 100_000 || sum + sizeBytes > MEMORY_BYTES) continue;
+      const content = readContent(await snapshot.read(blob));
+      if (content.skipped !== null) continue;
+      sum += sizeBytes;
+      files.set(path, { path, contentHash: blob, sizeBytes, text: content.text });
+      for (const one of namesIn(content.text)) names.set(one, (names.get(one) ?? 0) + 1);
+    }
+    return { name, files, names };
+  } finally {
+    snapshot.close();
+  }
+}
+
+/** Lines with some content, from files with some lines. */
+function heldOutLines({ files, names }: Repository, n: number, random: () => number): HeldOut[] {
+  const chosen: HeldOut[] = [];
+  for (const { path, text } of shuffled([...files.values()], random)) {
+    const lines = text.split("\n");
+    if (lines.length < 30) continue;
+    const candidates = [...lines.keys()].filter((i) => i > 0 && lines[i].trim().length >= MIN_LINE_CHARS);
+    for (const i of shuffled(candidates, random).slice(0, LINES_PER_FILE)) {
+      const line = lines[i].trim();
+      const indent = lines[i].slice(0, lines[i].indexOf(line));
+      const prefix = `${lines.slice(0, i).join("\n")}\n${indent}`;
+      const suffix = `\n${lines.slice(i + 1).join("\n")}`;
+      const elsewhere = namesIn(`${prefix} ${suffix}`);
+      const isCrossFile = [...namesIn(line)].some((one) => !elsewhere.has(one) && (names.get(one) ?? 0) > 1);
+      chosen.push({ context: { path, prefix, suffix }, line, isCrossFile });
+      if (chosen.length === n) return chosen;
+    }
+  }
+  return chosen;
+}
+
+/** The bits a reader needs for the line after the prompt. */
+async function bitsOf(
+  reader: HybridReader,
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  line: string,
+  memory: RoutedMemory | undefined,
+): Promise<number> {
+  let bits = 0;
+  const ids = [...prompt];
+  for (const id of tokenizer.encode(line)) {
+    const logits = await reader.readText(ids, { memory });
+    const max = logits.reduce((a, b) => Math.max(a, b));
+    const sum = logits.reduce((total, logit) => total + Math.exp(logit - max), 0);
+    bits -= (logits[id] - max - Math.log(sum)) / Math.LN2;
+    ids.push(id);
+  }
+  return bits;
+}
+
+/** The share of the best blocks' attention that the routed ones get when all of `blocks` are seen, by layer. */
+async function massRecall(
+  decoder: HybridDecoder,
+  memory: RepositoryMemory,
+  prompt: readonly number[],
+): Promise<Map<number, number>> {
+  const { headSize, routeSize, routeGroup, routeTopBlocks, blockSize } = decoder.config;
+  const places = new Map<number, number>();
+  const blocks: MemoryBlock[] = [];
+  for (const block of shuffled([...memory.blocks()], randomNumbers(11)).slice(0, DENSE_BLOCKS)) {
+    const tokens = memory.read(block);
+    if (!tokens) continue;
+    places.set(block, blocks.length);
+    blocks.push({ tokens, start: 0, end: tokens.keys.scales.length, class: MEMORY_CLASSES.indexOf("other") });
+  }
+  const dense = memoryTokens(blocks, headSize);
+  const state = decoder.start();
+  const before = prompt.slice(0, -routeGroup);
+  for (let start = 0; start < before.length; start += blockSize) {
+    await decoder.read(state, before.slice(start, start + blockSize), { memory: dense });
+  }
+  const { queries, attention } = await decoder.read(state, prompt.slice(-routeGroup), { memory: dense });
+  return new Map(
+    [...attention].map(([layer, weights]) => {
+      let at = 0;
+      const mass = blocks.map(({ end }) => {
+        const own = weights.subarray(at, at + end).reduce((a, b) => a + b, 0);
+        at += end;
+        return own;
+      });
+      const best = [...mass].sort((a, b) => b - a).slice(0, routeTopBlocks);
+      const query = groupQuery(queries.get(layer) ?? new Float32Array(0), routeSize, routeGroup);
+      const routed = memory.top(query, routeTopBlocks, (block) => places.has(block));
+      const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
+      return [layer, sum(routed.map(({ block }) => mass[places.get(block) ?? 0])) / sum(best)] as const;
+    }),
+  );
+}
+
+/** Sums of several runs by layer. */
+class ByLayer {
+  readonly #sums = new Map<number, { sum: number; n: number }>();
+
+  add(layer: number, value: number): void {
+    const old = this.#sums.get(layer) ?? { sum: 0, n: 0 };
+    this.#sums.set(layer, { sum: old.sum + value, n: old.n + 1 });
+  }
+
+  means(): Record<string, number> {
+    return Object.fromEntries([...this.#sums].map(([layer, { sum, n }]) => [`layer ${layer}`, rounded(sum / n)]));
+  }
+}
+
+const rounded = (value: number) => Number(value.toFixed(4));
+const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
+
+/** Runs the evaluation. Errors: a LongsightError where there are no repositories. */
+export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): Promise<MemoryResult> {
+  const names = existsSync(repos) ? readdirSync(repos).filter((name) => existsSync(join(repos, name, "repo"))) : [];
+  if (names.length < 2) {
+    throw new LongsightError("not-found", `${repos} holds fewer than two repositories OWNER+NAME/repo; give a folder.`);
+  }
+  const dir = mkdtempSync(join(tmpdir(), "longsight-eval-memory-"));
+  const model = openHybrid(defaultModelDir);
+  const { config } = model;
+  const tokenizer = loadTokenizerFolder(defaultModelDir);
+  const encoder = await HybridEncoder.open(model, tokenizer, options);
+  const decoder = await HybridDecoder.open(model, options);
+  const log = (line: string) => console.error(line);
+  const fingerprint = memoryFingerprint(model, defaultModelDir);
+  const store = new SegmentStore(dir, { fingerprint, shape: config, quotaBytes: 2 ** 40, log });
+  const random = randomNumbers(1);
+  const bits = { all: noBits(), cross: noBits() };
+  const completions = { none: new Completions(), own: new Completions() };
+  const recall = new ByLayer();
+  const mass = new ByLayer();
+  const refreshes = new ByLayer();
+  let [nTokens, nLines] = [0, 0];
+  try {
+    const reading = progressBar("Encoding", names.length);
+    const opened: { repository: Repository; memory: RepositoryMemory }[] = [];
+    for (const name of names) {
+      const repository = await readRepository(join(repos, name, "repo"), name, random);
+      const memory = new RepositoryMemory(config, store, new ExactIndex(config.routeSize));
+      await memory.update(repository.files.values());
+      const read = async ({ path }: RepositoryFile) => repository.files.get(path)?.text;
+      await new EncodingJob({ memory, store, encoder, tokenizer, read, log, turn: (run) => run() }).run();
+      nTokens += memory.nTokens;
+      opened.push({ repository, memory });
+      reading.increment();
+    }
+    reading.stop();
+    const bar = progressBar("Lines", limit);
+    for (const [i, { repository, memory }] of opened.entries()) {
+      const stranger = opened[(i + 1) % opened.length].memory;
+      const share = Math.ceil((limit - nLines) / (opened.length - i));
+      for (const { context, line, isCrossFile } of heldOutLines(repository, share, random)) {
+        await memory.update([...repository.files.values()].filter(({ path }) => path !== context.path));
+        const { ids, place } = completionPrompt(config.trainedLength, tokenizer, context, COMPLETION_TOKENS);
+        const sources = { none: undefined, own: memory.memoryFor(place), stranger: stranger.memoryFor(place) };
+        const nBytes = Buffer.byteLength(line);
+        bits.all.bytes += nBytes;
+        if (isCrossFile) {
+          bits.cross.bytes += nBytes;
+          bits.cross.lines++;
+        }
+        for (const name of READERS) {
+          const reader = new HybridReader(decoder);
+          if (name !== "stranger") {
+            const repositoryContext = name === "own" ? { memoryFor: () => sources.own } : undefined;
+            const completion = await completeAt(reader, tokenizer, context, {
+              maxTokens: COMPLETION_TOKENS,
+              repository: repositoryContext,
+            });
+            completions[name].add(completion.text.split("\n")[0].trim() === line, completion.timingsMs);
+          }
+          const needed = await bitsOf(reader, tokenizer, ids, line, sources[name]);
+          bits.all[name] += needed;
+          if (isCrossFile) bits.cross[name] += needed;
+        }
+        for (const { layer, blocks, refreshes: n, looks } of sources.own?.trace().layers ?? []) {
+          mass.add(
+            layer,
+            blocks.reduce((sum, block) => sum + block.mass, 0),
+          );
+          refreshes.add(layer, n / looks);
+        }
+        if (nLines % 5 === 0)
+          for (const [layer, value] of await massRecall(decoder, memory, ids)) recall.add(layer, value);
+        nLines++;
+        bar.increment();
+      }
+    }
+    bar.stop();
+  } finally {
+    await encoder.close();
+    await decoder.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+  return {
+    model: config.name,
+    repositories: names.length,
+    lines: nLines,
+    memoryTokens: nTokens,
+    bitsPerByte: perByte(bits.all),
+    crossFile: { lines: bits.cross.lines, bitsPerByte: perByte(bits.cross) },
+    completions: { none: completions.none.summary(), own: completions.own.summary() },
+    massRecall: recall.means(),
+    memoryMass: mass.means(),
+    refreshesPerLook: refreshes.means(),
+  };
+}
+
+const noBits = () => ({ none: 0, own: 0, stranger: 0, bytes: 0, lines: 0 });
+
+function perByte({ none, own, stranger, bytes }: ReturnType<typeof noBits>): Bits {
+  return { none: rounded(none / bytes), own: rounded(own / bytes), stranger: rounded(stranger / bytes) };
+}
+
+class Completions {
+  #exact = 0;
+  readonly #prompt: number[] = [];
+  readonly #total: number[] = [];
+
+  add(isExact: boolean, { prompt, total }: { prompt: number; total: number }): void {
+    if (isExact) this.#exact++;
+    this.#prompt.push(prompt);
+    this.#total.push(total);
+  }
+
+  summary() {
+    return {
+      exactLines: rounded(this.#exact / Math.max(this.#total.length, 1)),
+      promptMs: Math.round(median(this.#prompt)),
+      totalMs: Math.round(median(this.#total)),
+    };
+  }
+}
+
+/** The result as a table. */
+export function formatMemory(result: MemoryResult): string {
+  const bits = (name: string, { none, own, stranger }: Bits) =>
+    `${name.padEnd(34)}${[none, own, stranger].map((value) => value.toFixed(3).padStart(10)).join("")}${change(own, none)}`;
+  const { completions: c } = result;
+  const pair = (name: string, none: number, own: number) =>
+    `${name.padEnd(34)}${String(none).padStart(10)}${String(own).padStart(10)}`;
+  return [
+    `${result.model}: ${result.lines} lines of ${result.repositories} repositories, ${result.memoryTokens} tokens in memory`,
+    `${"".padEnd(34)}${READERS.map((name) => name.padStart(10)).join("")}`,
+    bits("bits per byte, all lines", result.bitsPerByte),
+    bits(`bits per byte, ${result.crossFile.lines} cross-file lines`, result.crossFile.bitsPerByte),
+    pair("exact lines", c.none.exactLines, c.own.exactLines),
+    pair("prompt, ms (median)", c.none.promptMs, c.own.promptMs),
+    pair("completion, ms (median)", c.none.totalMs, c.own.totalMs),
+    `attention to memory: ${JSON.stringify(result.memoryMass)}`,
+    `mass recall of the routed blocks: ${JSON.stringify(result.massRecall)}`,
+    `choices of blocks for each run: ${JSON.stringify(result.refreshesPerLook)}`,
+  ].join("\n");
+}
+
+const change = (own: number, none: number) => `   ${((100 * (own - none)) / none).toFixed(1)} %`;
