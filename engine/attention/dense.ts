@@ -1,38 +1,40 @@
 /**
- * Dense causal attention with a key/value cache, by onnxruntime's GroupQueryAttention: it rotates queries and keys,
- * appends the new keys and values to the caches in place and attends, all in one node.
+ * Dense causal attention over a key/value cache and a run's own tokens. The cache only enters the graph: what leaves are
+ * the new keys and values, which the runtime appends, because onnxruntime-node copies every output.
  */
 import { float, type GraphBuilder, type Value } from "../onnx/graph.ts";
 
 /** What every layer's attention shares within one run. */
 export interface AttentionInputs {
-  /** int32 [1]: tokens in the cache after this run, less one. */
+  /** bool [1]: the run has one token. */
+  readonly isSingle: Value;
+  /** int64 [1]: the position of the run's first token. */
+  readonly position: Value;
+  /** int32 [1]: tokens up to the end of the run, less one. */
   readonly lastPosition: Value;
-  /** int32 scalar: tokens in the cache after this run. */
+  /** int32 [1]: tokens up to the end of the run. */
   readonly totalLength: Value;
-  /** float32 [positions, cached head size / 2] */
+  /** float32 [capacity + 1], for runs of one token: 0 for keys in use and for the token itself, else UNUSED. */
+  readonly bias: Value;
+  /** int64 [2], for runs of one token: capacity, 1. */
+  readonly parts: Value;
+  /** float32 [positions, headSize / 2] */
   readonly cos: Value;
   readonly sin: Value;
 }
 
-/** A layer's cache before and after the run, each [1, nKvHeads, capacity, cached head size]; both are the same memory. */
+/** The bias that leaves a key out. */
+export const UNUSED = -3e38;
+
+/** A layer's cache before the run, [nKvHeads, capacity, headSize] each. */
 export interface KvCache {
   readonly key: Value;
   readonly value: Value;
-  readonly newKey: string;
-  readonly newValue: string;
+  readonly type: "float32" | "float16";
 }
 
 /** Projections before rotation: one packed [1, n, (nHeads + 2 nKvHeads) headSize], or three. */
 export type Projections = { readonly qkv: Value } | { readonly q: Value; readonly k: Value; readonly v: Value };
-
-/** GroupQueryAttention rotates halves of heads whose sizes are multiples of this; other halves are filled up with zeros. */
-const HALF_UNIT = 8;
-
-/** The head size of a layer's cache and of its rotary tables. */
-export function cachedHeadSize(headSize: number): number {
-  return 2 * HALF_UNIT * Math.ceil(headSize / 2 / HALF_UNIT);
-}
 
 export interface Heads {
   readonly nHeads: number;
@@ -40,36 +42,74 @@ export interface Heads {
   readonly headSize: number;
 }
 
-/** Mixed values [1, n, nHeads * headSize], and the layer's new cache. */
+export interface Attended {
+  /** [1, n, nHeads * headSize] */
+  readonly mixed: Value;
+  /** The new keys, rotated, and values: [nKvHeads, n, headSize] each. */
+  readonly key: Value;
+  readonly value: Value;
+}
+
+/**
+ * Runs of several tokens use onnxruntime's GroupQueryAttention, which copies the cache first; runs of one token read it
+ * in place, once for all query heads of a group.
+ */
 export function denseAttention(
   graph: GraphBuilder,
   projections: Projections,
   cache: KvCache,
   inputs: AttentionInputs,
   heads: Heads,
-): [mixed: Value, key: Value, value: Value] {
+): Attended {
   const { nHeads, nKvHeads, headSize } = heads;
-  const cached = cachedHeadSize(headSize);
-  const fill = (x: Value, n: number) => resizeHeads(graph, x, n, headSize, cached);
-  const [q, k, v] =
-    "qkv" in projections
-      ? [fill(projections.qkv, nHeads + 2 * nKvHeads), undefined, undefined]
-      : [fill(projections.q, nHeads), fill(projections.k, nKvHeads), fill(projections.v, nKvHeads)];
-  const { lastPosition, totalLength, cos, sin } = inputs;
-  const [mixed, key, value] = graph.nodes(
-    "com.microsoft.GroupQueryAttention",
-    [q, k, v, cache.key, cache.value, lastPosition, totalLength, cos, sin],
-    [undefined, cache.newKey, cache.newValue],
-    { num_heads: nHeads, kv_num_heads: nKvHeads, do_rotary: 1, scale: float(1 / Math.sqrt(headSize)) },
-  );
-  return [resizeHeads(graph, mixed, nHeads, cached, headSize), key, value];
+  const [q, k, v] = rotated(graph, projections, inputs, heads);
+  const byHead = (x: Value) => {
+    const split = graph.node("Reshape", [x, graph.ints(-1, nKvHeads, headSize)]);
+    return graph.node("Transpose", [split], { perm: [1, 0, 2] });
+  };
+  const [key, value] = [byHead(k), byHead(v)];
+  const scale = float(1 / Math.sqrt(headSize));
+  const floats = (x: Value) => (cache.type === "float32" ? x : graph.node("Cast", [x], { to: 1 }));
+
+  const single = () => {
+    const queries = graph.node("Reshape", [q, graph.ints(nKvHeads, nHeads / nKvHeads, headSize)]);
+    const scores = (keys: Value) =>
+      graph.node("com.microsoft.FusedMatMul", [queries, keys], { transB: 1, alpha: scale });
+    const all = graph.node("Concat", [scores(floats(cache.key)), scores(key)], { axis: 2 });
+    const shares = graph.node("Softmax", [graph.node("Add", [all, inputs.bias])], { axis: 2 });
+    const [past, own] = graph.nodes("Split", [shares, inputs.parts], [undefined, undefined], { axis: 2 });
+    const mix = (part: Value, values: Value) => graph.node("MatMul", [part, values]);
+    const mixed = graph.node("Add", [mix(past, floats(cache.value)), mix(own, value)]);
+    return [graph.node("Reshape", [mixed, graph.ints(1, 1, nHeads * headSize)])];
+  };
+  const several = () => {
+    const batch = (x: Value) => graph.node("Unsqueeze", [floats(x), graph.ints(0)]);
+    const { lastPosition, totalLength } = inputs;
+    const operands = [q, k, v, batch(cache.key), batch(cache.value), lastPosition, totalLength];
+    const attributes = { num_heads: nHeads, kv_num_heads: nKvHeads, scale };
+    const [mixed] = graph.nodes(
+      "com.microsoft.GroupQueryAttention",
+      operands,
+      [undefined, undefined, undefined],
+      attributes,
+    );
+    return [mixed];
+  };
+  const [mixed] = graph.choose(inputs.isSingle, ["float32"], single, several);
+  return { mixed, key, value };
 }
 
-/** Cuts the halves of heads or fills them up with zeros: x [1, n, nHeads * from] -> [1, n, nHeads * to]. */
-function resizeHeads(graph: GraphBuilder, x: Value, nHeads: number, from: number, to: number): Value {
-  if (from === to) return x;
-  const halves = graph.node("Reshape", [x, graph.ints(1, -1, 2 * nHeads, from / 2)]);
-  // A negative pad cuts.
-  const resized = graph.node("Pad", [halves, graph.ints(0, 0, 0, 0, 0, 0, 0, (to - from) / 2)]);
-  return graph.node("Reshape", [resized, graph.ints(1, -1, nHeads * to)]);
+function rotated(graph: GraphBuilder, projections: Projections, inputs: AttentionInputs, heads: Heads): Value[] {
+  const { nHeads, nKvHeads, headSize } = heads;
+  const { position, cos, sin } = inputs;
+  const rotate = (x: Value, nRotated: number) =>
+    graph.node("com.microsoft.RotaryEmbedding", [x, position, cos, sin], { num_heads: nRotated });
+  if (!("qkv" in projections)) {
+    return [rotate(projections.q, nHeads), rotate(projections.k, nKvHeads), projections.v];
+  }
+  const split = (x: Value, ...sizes: number[]) =>
+    graph.nodes("Split", [x, graph.ints(...sizes.map((n) => n * headSize))], [undefined, undefined], { axis: -1 });
+  const [qk, v] = split(projections.qkv, nHeads + nKvHeads, nKvHeads);
+  const [q, k] = split(rotate(qk, nHeads + nKvHeads), nHeads, nKvHeads);
+  return [q, k, v];
 }

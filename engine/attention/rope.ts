@@ -34,31 +34,24 @@ export function ropeFrequencies(rope: RopeConfig, headSize: number): Float64Arra
   });
 }
 
-/** Cosines and sines of positions 0 .. nPositions - 1, each [nPositions, width]. */
+/** Cosines and sines of positions 0 .. nPositions - 1, each [nPositions, headSize / 2]. */
 export interface RopeTables {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
 }
 
-/**
- * The tables for the first `nPositions` positions; YaRN's attention factor is multiplied in. Rows are filled up with
- * zeros to `width` pairs, headSize / 2 where it is not given.
- */
-export function ropeTables(
-  rope: RopeConfig,
-  headSize: number,
-  nPositions: number,
-  width: number = headSize / 2,
-): RopeTables {
+/** The tables for the first `nPositions` positions; YaRN's attention factor is multiplied in. */
+export function ropeTables(rope: RopeConfig, headSize: number, nPositions: number): RopeTables {
   const frequencies = ropeFrequencies(rope, headSize);
   const amplitude = rope.scaling?.kind === "yarn" ? rope.scaling.attentionFactor : 1;
-  const cos = new Float32Array(nPositions * width);
-  const sin = new Float32Array(nPositions * width);
+  const half = frequencies.length;
+  const cos = new Float32Array(nPositions * half);
+  const sin = new Float32Array(nPositions * half);
   for (let position = 0; position < nPositions; position++) {
-    for (let i = 0; i < frequencies.length; i++) {
+    for (let i = 0; i < half; i++) {
       const angle = position * frequencies[i];
-      cos[position * width + i] = amplitude * Math.cos(angle);
-      sin[position * width + i] = amplitude * Math.sin(angle);
+      cos[position * half + i] = amplitude * Math.cos(angle);
+      sin[position * half + i] = amplitude * Math.sin(angle);
     }
   }
   return { cos, sin };

@@ -2,12 +2,13 @@
  * compile(config, plan, weights) -> one ONNX graph for prefill and decode. The number of tokens in a run is left open:
  * onnxruntime repacks quantised weights for each session, so two graphs would hold two copies of the model.
  *
- * Inputs: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted;
- * last_position int32 [1] and total_length int32 [1] (see AttentionInputs); cos, sin float32 [positions, cached head size / 2];
- * past.<layer>.key and past.<layer>.value float32 [1, nKvHeads, capacity, cached head size].
- * Outputs: logits float32 [1, nRows, vocabSize]; present.<layer>.key and .value, the same memory as the past ones.
+ * Inputs: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; is_single bool [1],
+ * position int64 [1], last_position int32 [1], total_length int32 [1], bias float32 [capacity + 1] and parts int64 [2]
+ * (see AttentionInputs); cos, sin float32 [positions, headSize / 2]; past.<layer>.key and past.<layer>.value
+ * [nKvHeads, capacity, headSize], float32 or float16 (see cacheType).
+ * Outputs: logits float32 [1, nRows, vocabSize]; keys and values [nLayers * nKvHeads, n, headSize], the run's own.
  */
-import { type AttentionInputs, cachedHeadSize, denseAttention, type Projections } from "../attention/dense.ts";
+import { type AttentionInputs, denseAttention, type Projections } from "../attention/dense.ts";
 import { type AttentionPlan, checkPlan } from "../attention/plan.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { swiglu } from "../onnx/ffn.ts";
@@ -19,6 +20,11 @@ import { concatenated, linearWeight, stacked } from "./weights.ts";
 /** How a graph computes: `float` is for comparison with the reference, `int8` is the fast form of quantised products. */
 export interface CompileOptions {
   readonly accuracy: Accuracy;
+}
+
+/** How keys and values are kept: rounding them to 16 bits is one of the roundings of the fast form. */
+export function cacheType(accuracy: Accuracy): "float32" | "float16" {
+  return accuracy === "float" ? "float32" : "float16";
 }
 
 /** Compiles a model. Throws bad-input for a plan that does not fit, bad-model for missing weights. */
@@ -37,6 +43,9 @@ class Compiler {
   readonly #config: DecoderConfig;
   readonly #weights: Weights;
   readonly #accuracy: Accuracy;
+  /** Of each layer: [nKvHeads, n, headSize]. */
+  readonly #newKeys: Value[] = [];
+  readonly #newValues: Value[] = [];
 
   constructor(config: DecoderConfig, weights: Weights, options: CompileOptions) {
     this.#config = config;
@@ -50,10 +59,14 @@ class Compiler {
     const ids = graph.input("ids", "int64", [1, "n"]);
     const rows = graph.input("rows", "int64", ["nRows"]);
     const inputs = {
+      isSingle: graph.input("is_single", "bool", [1]),
+      position: graph.input("position", "int64", [1]),
       lastPosition: graph.input("last_position", "int32", [1]),
       totalLength: graph.input("total_length", "int32", [1]),
-      cos: graph.input("cos", "float32", ["positions", cachedHeadSize(headSize) / 2]),
-      sin: graph.input("sin", "float32", ["positions", cachedHeadSize(headSize) / 2]),
+      bias: graph.input("bias", "float32", ["keys"]),
+      parts: graph.input("parts", "int64", [2]),
+      cos: graph.input("cos", "float32", ["positions", headSize / 2]),
+      sin: graph.input("sin", "float32", ["positions", headSize / 2]),
     };
 
     // x is the residual stream [1, n, hiddenSize]; delta is what the last sublayer adds to it.
@@ -73,6 +86,8 @@ class Compiler {
     const output = linearWeight(this.#weights.matrix(tiedEmbeddings ? "token_embd" : "output"));
     const logits = linear(graph, normed, "output", output, { accuracy: this.#accuracy, output: "logits" });
     graph.output(logits, "float32", [1, "nRows", vocabSize]);
+    this.#outputs("keys", this.#newKeys);
+    this.#outputs("values", this.#newValues);
     return graph.build();
   }
 
@@ -90,18 +105,26 @@ class Compiler {
   #attention(layer: number, x: Value, inputs: AttentionInputs): Value {
     const graph = this.#graph;
     const { nKvHeads, headSize } = this.#config;
-    const shape = [1, nKvHeads, "capacity", cachedHeadSize(headSize)];
+    const type = cacheType(this.#accuracy);
+    const shape = [nKvHeads, "capacity", headSize];
     const cache = {
-      key: graph.input(`past.${layer}.key`, "float32", shape),
-      value: graph.input(`past.${layer}.value`, "float32", shape),
-      newKey: `present.${layer}.key`,
-      newValue: `present.${layer}.value`,
+      key: graph.input(`past.${layer}.key`, type, shape),
+      value: graph.input(`past.${layer}.value`, type, shape),
+      type,
     };
-    const projections = this.#projections(layer, x);
-    const [mixed, key, value] = denseAttention(graph, projections, cache, inputs, this.#config);
-    graph.output(key, "float32", shape);
-    graph.output(value, "float32", shape);
-    return this.#linear(mixed, `blk.${layer}.attn_output`);
+    const attended = denseAttention(graph, this.#projections(layer, x), cache, inputs, this.#config);
+    this.#newKeys.push(attended.key);
+    this.#newValues.push(attended.value);
+    return this.#linear(attended.mixed, `blk.${layer}.attn_output`);
+  }
+
+  /** All layers' parts as one output, since each output costs time of its own. */
+  #outputs(name: string, parts: readonly Value[]): void {
+    const { nLayers, nKvHeads, headSize } = this.#config;
+    const type = cacheType(this.#accuracy);
+    const together = this.#graph.node("Concat", parts, { axis: 0 });
+    const [output] = this.#graph.nodes("Cast", [together], [name], { to: type === "float32" ? 1 : 10 });
+    this.#graph.output(output, type, [nLayers * nKvHeads, "n", headSize]);
   }
 
   #projections(layer: number, x: Value): Projections {

@@ -4,7 +4,14 @@
  * they are handed to the session as buffers, or named as slices of files that the session maps itself.
  */
 import { basename, dirname } from "node:path";
-import { type AttributeProto, encodeModel, type NodeProto, type TensorProto, type ValueInfo } from "./proto.ts";
+import {
+  type AttributeProto,
+  encodeModel,
+  type GraphProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfo,
+} from "./proto.ts";
 
 /** ONNX TensorProto.DataType numbers. */
 const ELEMENT_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
@@ -22,7 +29,7 @@ export interface Value {
 export interface FloatAttribute {
   readonly float: number;
 }
-export type Attribute = number | readonly number[] | string | FloatAttribute;
+export type Attribute = number | readonly number[] | string | FloatAttribute | GraphProto;
 
 /** Marks a number as a float attribute. */
 export const float = (value: number): FloatAttribute => ({ float: value });
@@ -54,7 +61,8 @@ const OPSETS = { "": 21, "com.microsoft": 1 };
 const INLINE_BYTES = 1024;
 
 export class GraphBuilder {
-  readonly #nodes: NodeProto[] = [];
+  #nodes: NodeProto[] = [];
+  #nNodes = 0;
   readonly #weights = new Map<string, Weight>();
   readonly #inputs: ValueInfo[] = [];
   readonly #outputs: ValueInfo[] = [];
@@ -106,7 +114,7 @@ export class GraphBuilder {
     attributes: Readonly<Record<string, Attribute>> = {},
   ): Value[] {
     const dot = op.lastIndexOf(".");
-    const name = `${op.slice(dot + 1)}_${this.#nodes.length}`;
+    const name = `${op.slice(dot + 1)}_${this.#nNodes++}`;
     const output = outputs.map((given, i) => (given === null ? "" : (given ?? `${name}.${i}`)));
     this.#nodes.push({
       name,
@@ -119,9 +127,40 @@ export class GraphBuilder {
     return output.map((value) => ({ name: value }));
   }
 
+  /**
+   * One of two ways to compute the same values, chosen at run time by a bool [1]. Only the chosen one is computed; both
+   * may use every value made before them, and their results must have the types given.
+   */
+  choose(
+    condition: Value,
+    types: readonly ElementType[],
+    whenTrue: () => readonly Value[],
+    whenFalse: () => readonly Value[],
+  ): Value[] {
+    const attributes = {
+      then_branch: this.#branch("then", types, whenTrue),
+      else_branch: this.#branch("else", types, whenFalse),
+    };
+    return this.nodes(
+      "If",
+      [condition],
+      types.map(() => undefined),
+      attributes,
+    );
+  }
+
+  #branch(name: string, types: readonly ElementType[], body: () => readonly Value[]): GraphProto {
+    const outside = this.#nodes;
+    this.#nodes = [];
+    const output = body().map((value, i) => valueInfo(value.name, types[i]));
+    const branch = { name, node: this.#nodes, initializer: [], input: [], output };
+    this.#nodes = outside;
+    return branch;
+  }
+
   /** The number of nodes so far. */
   get nNodes(): number {
-    return this.#nodes.length;
+    return this.#nNodes;
   }
 
   /** The finished model. */
@@ -152,15 +191,17 @@ function external(location: string, offset: number, sizeBytes: number) {
   return { externalData: Object.entries(entries).map(([key, value]) => ({ key, value })), dataLocation: 1 as const };
 }
 
-function valueInfo(name: string, type: ElementType, shape: readonly Dim[]): ValueInfo {
-  const dim = shape.map((size) => (typeof size === "number" ? { dimValue: size } : { dimParam: size }));
-  return { name, type: { tensorType: { elemType: ELEMENT_TYPES[type], shape: { dim } } } };
+/** A value's declaration; without a shape nothing is said about it. */
+function valueInfo(name: string, type: ElementType, shape?: readonly Dim[]): ValueInfo {
+  const dim = shape?.map((size) => (typeof size === "number" ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType: ELEMENT_TYPES[type], shape: dim && { dim } } } };
 }
 
-/** AttributeProto.type: 1 float, 2 int, 3 string, 7 ints. */
+/** AttributeProto.type: 1 float, 2 int, 3 string, 5 graph, 7 ints. */
 function attributeProto(name: string, value: Attribute): AttributeProto {
   if (typeof value === "number") return { name, type: 2, i: value };
   if (typeof value === "string") return { name, type: 3, s: Buffer.from(value) };
+  if ("node" in value) return { name, type: 5, g: value };
   if ("float" in value) return { name, type: 1, f: value.float };
   return { name, type: 7, ints: value };
 }

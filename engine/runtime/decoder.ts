@@ -1,27 +1,33 @@
-/** Runs a compiled model: tokens in, logits out, keys and values appended to the cache in place. */
-import { cachedHeadSize } from "../attention/dense.ts";
+/** Runs a compiled model: tokens in, logits out, keys and values appended to the cache. */
+import { UNUSED } from "../attention/dense.ts";
 import { ropeTables } from "../attention/rope.ts";
+import { type CompileOptions, cacheType } from "../compiler/compile.ts";
 import type { DecoderConfig } from "../models/types.ts";
 import type { OnnxModel } from "../onnx/graph.ts";
-import { KvCache } from "./kv-cache.ts";
+import { type CacheArray, KvCache } from "./kv-cache.ts";
 import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
 
 export class Decoder {
   readonly #config: DecoderConfig;
   readonly #session: InferenceSession;
   readonly #cache: KvCache;
-  /** The inputs and outputs that only change when the cache grows. */
-  #fixed: { feeds: Record<string, Tensor>; fetches: Record<string, Tensor> };
+  /** The inputs that only change when the cache grows. */
+  #fixed: Record<string, Tensor>;
 
-  /** Opens a session on a graph made by compile(). */
-  static async open(config: DecoderConfig, model: OnnxModel, options: SessionOptions): Promise<Decoder> {
-    return new Decoder(config, await createSession(model, options));
+  /** Opens a session on a graph made by compile() with the same `accuracy`. */
+  static async open(
+    config: DecoderConfig,
+    model: OnnxModel,
+    options: SessionOptions & Partial<CompileOptions>,
+  ): Promise<Decoder> {
+    const cache = new KvCache(config, cacheType(options.accuracy ?? "int8"));
+    return new Decoder(config, cache, await createSession(model, options));
   }
 
-  private constructor(config: DecoderConfig, session: InferenceSession) {
+  private constructor(config: DecoderConfig, cache: KvCache, session: InferenceSession) {
     this.#config = config;
     this.#session = session;
-    this.#cache = new KvCache({ ...config, headSize: cachedHeadSize(config.headSize) });
+    this.#cache = cache;
     this.#fixed = this.#bind();
   }
 
@@ -30,16 +36,21 @@ export class Decoder {
    * `rows`, [rows.length, vocabSize], valid until the next run.
    */
   async run(ids: readonly number[], nPast: number, rows: readonly number[]): Promise<Float32Array> {
-    const total = nPast + ids.length;
+    const n = ids.length;
+    const total = nPast + n;
     if (this.#cache.reserve(total)) this.#fixed = this.#bind();
     const feeds = {
-      ...this.#fixed.feeds,
-      ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), [1, ids.length]),
+      ...this.#fixed,
+      ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), [1, n]),
       rows: new Tensor("int64", BigInt64Array.from(rows, BigInt), [rows.length]),
+      is_single: new Tensor("bool", Uint8Array.of(n === 1 ? 1 : 0), [1]),
+      position: new Tensor("int64", BigInt64Array.of(BigInt(nPast)), [1]),
       last_position: new Tensor("int32", Int32Array.of(total - 1), [1]),
       total_length: new Tensor("int32", Int32Array.of(total), [1]),
+      bias: this.#bias(nPast),
     };
-    const { logits } = await this.#session.run(feeds, { logits: null, ...this.#fixed.fetches });
+    const { logits, keys, values } = await this.#session.run(feeds);
+    this.#cache.append(nPast, n, keys.data as CacheArray, values.data as CacheArray);
     return logits.data as Float32Array;
   }
 
@@ -47,22 +58,27 @@ export class Decoder {
     await this.#session.release();
   }
 
-  #bind() {
+  /** What leaves out the cache's unused rows. */
+  #bias(nPast: number): Tensor {
+    const { capacity } = this.#cache;
+    const bias = new Float32Array(capacity + 1).fill(UNUSED, nPast, capacity);
+    return new Tensor("float32", bias, [capacity + 1]);
+  }
+
+  #bind(): Record<string, Tensor> {
     const { nLayers, nKvHeads, headSize, rope } = this.#config;
-    const { capacity, keys, values } = this.#cache;
-    const cached = cachedHeadSize(headSize);
-    const { cos, sin } = ropeTables(rope, headSize, capacity, cached / 2);
-    const tableShape = [capacity, cached / 2];
-    const feeds: Record<string, Tensor> = {
-      cos: new Tensor("float32", cos, tableShape),
-      sin: new Tensor("float32", sin, tableShape),
+    const { capacity, keys, values, type } = this.#cache;
+    const { cos, sin } = ropeTables(rope, headSize, capacity);
+    const tensors: Record<string, Tensor> = {
+      cos: new Tensor("float32", cos, [capacity, headSize / 2]),
+      sin: new Tensor("float32", sin, [capacity, headSize / 2]),
+      parts: new Tensor("int64", BigInt64Array.of(BigInt(capacity), 1n), [2]),
     };
-    const fetches: Record<string, Tensor> = {};
     for (let layer = 0; layer < nLayers; layer++) {
-      const shape = [1, nKvHeads, capacity, cached];
-      feeds[`past.${layer}.key`] = fetches[`present.${layer}.key`] = new Tensor("float32", keys[layer], shape);
-      feeds[`past.${layer}.value`] = fetches[`present.${layer}.value`] = new Tensor("float32", values[layer], shape);
+      const shape = [nKvHeads, capacity, headSize];
+      tensors[`past.${layer}.key`] = new Tensor(type, keys[layer], shape);
+      tensors[`past.${layer}.value`] = new Tensor(type, values[layer], shape);
     }
-    return { feeds, fetches };
+    return tensors;
   }
 }

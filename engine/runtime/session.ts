@@ -7,6 +7,15 @@ import type { OnnxModel } from "../onnx/graph.ts";
 
 export { InferenceSession, Tensor };
 
+/**
+ * onnxruntime-node reads and writes float16 as Uint16Array, but makes Float16Arrays of it where the language has them,
+ * and then cannot read those. It looks once, when the first tensor is made: that one is made here, out of sight of them.
+ */
+const { Float16Array } = globalThis;
+Reflect.deleteProperty(globalThis, "Float16Array");
+new Tensor("float16", new Uint16Array(1), [1]);
+globalThis.Float16Array = Float16Array;
+
 export interface SessionOptions {
   /** Threads a run may use. */
   readonly nThreads: number;

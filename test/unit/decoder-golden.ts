@@ -75,8 +75,9 @@ export async function decoderForTest(
   { config, weights }: OpenModel,
   options: { plan?: AttentionPlan; accuracy?: Accuracy } = {},
 ): Promise<Decoder> {
-  const graph = compile(config, options.plan ?? exactPlan(config), weights, { accuracy: options.accuracy ?? "float" });
-  const decoder = await Decoder.open(config, graph, { nThreads: 1 });
+  const accuracy = options.accuracy ?? "float";
+  const graph = compile(config, options.plan ?? exactPlan(config), weights, { accuracy });
+  const decoder = await Decoder.open(config, graph, { nThreads: 1, accuracy });
   after(() => decoder.close());
   return decoder;
 }

@@ -64,3 +64,38 @@ test("int64 constants and shapes keep their values", async () => {
   assert.deepEqual(result.y.dims, [3, 2]);
   await session.release();
 });
+
+test("a graph computes the one of two ways that its input chooses, with values and weights from outside", async () => {
+  const graph = new GraphBuilder();
+  const first = graph.input("first", "bool", [1]);
+  const x = graph.node("Neg", [graph.input("x", "float32", [3])]);
+  const weight = graph.weight("w", "float32", [3], Float32Array.of(10, 20, 30));
+  const [chosen] = graph.choose(
+    first,
+    ["float32"],
+    () => [graph.node("Mul", [x, weight])],
+    () => [graph.node("Sub", [x, graph.scalar(1)])],
+  );
+  const [y] = graph.nodes("Identity", [chosen], ["y"]);
+  graph.output(y, "float32", [3]);
+  const session = await createSession(graph.build(), options);
+  const feeds = { x: new Tensor("float32", Float32Array.of(1, 2, 3), [3]) };
+  const run = async (way: number) => {
+    const { y } = await session.run({ ...feeds, first: new Tensor("bool", Uint8Array.of(way), [1]) });
+    return [...(y.data as Float32Array)];
+  };
+  assert.deepEqual(await run(1), [-10, -40, -90]);
+  assert.deepEqual(await run(0), [-2, -3, -4]);
+  await session.release();
+});
+
+test("float16 is read and written as its bits", async () => {
+  const graph = new GraphBuilder();
+  const [y] = graph.nodes("Neg", [graph.input("x", "float16", [2])], ["y"]);
+  graph.output(y, "float16", [2]);
+  const session = await createSession(graph.build(), options);
+  const bits = new Uint16Array(Float16Array.of(1.5, -2).buffer);
+  const result = await session.run({ x: new Tensor("float16", bits, [2]) });
+  assert.deepEqual(result.y.data, new Uint16Array(Float16Array.of(-1.5, 2).buffer));
+  await session.release();
+});
