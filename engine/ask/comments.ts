@@ -1,10 +1,16 @@
 /** The prose in code: comments and documentation without their markers, cut into sentences. */
+import { languageOf } from "../workspace/languages.ts";
 
 const MARKER = /^\s*(?:\/\*\*?|\*\/|\*(?!\*)|\/\/[/!]?|#+!?(?=\s|$)|--(?=\s)|;;+|%+(?=\s)|[rRuU]?(?:"""|'''))\s?/;
 const CLOSING = /\s*(?:\*\/|"""|''')\s*$/;
 /** Tags and directives address tools, not readers. */
 const TOOL_LINE = /^\s*(?:@|:\w+|eslint|prettier|biome|ts-|noqa|type:|pragma|SPDX|Copyright|\+build|go:|!\/|-\*-)/i;
-const COMMENT_LINE = /^\s*(?:\/\/|\/\*|\*(?!\w)|#(?!\s*(?:include|define|if|endif|else|pragma|\[))|--\s|"""|''')/;
+/** How a comment line starts where the language is not known. */
+const COMMENT_LINE = /^\s*(?:\/\/|(?:#|--|;)\s)/;
+const ATTRIBUTE = /^\s*#!?\[/;
+/** A comment that may go on over further lines, and its end. */
+const BLOCK_COMMENT = [/^\s*\/\*/, /\*\//] as const;
+const DOCSTRING = [/^\s*[rRuU]?(?:"""|''')/, /(?:"""|''')\s*$/] as const;
 
 /** Sentences of fewer words than this say too little, longer ones too much. */
 const MIN_WORDS = 4;
@@ -20,12 +26,19 @@ export function proseOf(comment: string): string {
     .trim();
 }
 
-/** The comment lines of a piece of code, as written. */
-export function commentsIn(code: string): string {
-  return code
-    .split("\n")
-    .filter((line) => COMMENT_LINE.test(line))
-    .join("\n");
+/** The comments in a piece of a file as written, a blank line between those that do not belong together. */
+export function commentsIn(path: string, code: string): string {
+  const language = languageOf(path);
+  const lineComment = language ? language.lineComment : COMMENT_LINE;
+  const [opens, closes] = language?.name === "python" ? DOCSTRING : BLOCK_COMMENT;
+  let isOpen = false;
+  const comments = code.split("\n").map((line) => {
+    const isStart = !isOpen && opens.test(line);
+    if (!isOpen && !isStart) return lineComment?.test(line) && !ATTRIBUTE.test(line) ? line : "";
+    isOpen = !closes.test(isStart ? line.replace(opens, "") : line);
+    return line;
+  });
+  return comments.join("\n").trim();
 }
 
 /** The sentences of prose: paragraphs, list items and code blocks do not run into each other. */

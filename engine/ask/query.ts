@@ -18,16 +18,20 @@ export interface Query {
 
 /** Words that say nothing about code; a question of these alone cannot be searched for. */
 const STOP_WORDS = `a about after all also an and any are as at be because been before being between both but by can
-could did do does doing each every for from had has have how i if in into is it its may me might more most must my no
-nor not of on only or other our over same shall should so some such than that the their them then there these they this
-those to us very via was we were what when where which while who whom whose why will with within without would you your`;
+could did do does doing done each every for from had has have how i if in into is it its may me might more most must my
+no nor not of on only or other our over same shall should so some such than that the their them then there these they
+this those to us very via was we were what when where which while who whom whose why will with within without would you
+your`;
 
 const stopTerms = new Set(termsOf(STOP_WORDS));
 
 /** A leading scope: conventional commits' type(scope): and the older "package: subject". */
 const SCOPE = /^\s*(?:[a-z]+\(([^)\n]{1,80})\)!?|([\w./ ,-]{1,60})):\s/i;
 const COMMIT_TYPE = /^(?:build|chore|ci|docs|feat|fix|perf|refactor|revert|style|test|types?)$/i;
-const PATH = /[\w@.~-]*(?:\/[\w@.~-]+)+|\b[\w-]+\.[a-z]{1,5}\b/gi;
+/** Each alternative starts where a word does, or a long word would be tried from each of its characters. */
+const PATH = /(?<![\w@.~-])[\w@.~-]*(?:\/[\w@.~-]+)+|(?<![\w-])[\w-]+\.[a-z]{1,5}\b/gi;
+/** What an apostrophe leaves of a word: "router's", "doesn't". */
+const CLITIC = /(?:n['’]t|['’](?:d|ll|m|re|s|ve))(?![\p{L}\d])/giu;
 const IDENTIFIER = /[A-Za-z_$][\w$]*/g;
 
 /** Terms a query may have; further ones are dropped from its end. It bounds the work a pasted file can cause. */
@@ -64,7 +68,7 @@ export function parseQuery(question: string): Query {
 
 /** The terms of a text without those that say nothing. */
 export function contentTerms(text: string): string[] {
-  return termsOf(text).filter((term) => !stopTerms.has(term));
+  return termsOf(text.replace(CLITIC, "")).filter((term) => !stopTerms.has(term));
 }
 
 function scopeOf(firstLine: string): string {

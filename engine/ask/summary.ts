@@ -49,7 +49,7 @@ export function summarise(evidence: Evidence, cited: readonly Cited[]): string {
 function sentencesAbout(evidence: Evidence, span: StoredSpan, index: number): Sentence[] {
   const isProse = /\.(?:md|mdx|rst|txt|adoc)$/i.test(span.file);
   const doc = isProse ? span.text : proseOf(span.docText);
-  const other = isProse ? "" : proseOf(commentsIn(span.text));
+  const other = isProse ? "" : proseOf(commentsIn(span.file, span.text));
   const inDoc = sentencesOf(doc);
   const all = [...inDoc, ...sentencesOf(other).filter((text) => !inDoc.includes(text))];
   return all.map((text, place) => {

@@ -23,13 +23,20 @@ export function headingsOf(lines: readonly string[]): FileSymbol[] {
       headings.push({ name: above, level: underline[0] === "=" ? 1 : 2, startLine: i });
     }
   });
-  return headings.map(({ name, level, startLine }, i) => ({
-    name,
-    kind: "section",
-    container: headings.slice(0, i).findLast((heading) => heading.level < level)?.name ?? null,
-    startLine,
-    endLine: (headings[i + 1]?.startLine ?? lines.length + 1) - 1,
-    doc: null,
-    signature: lines[startLine - 1].trim(),
-  }));
+  // The headings around the one at hand, outermost first.
+  const around: { name: string; level: number }[] = [];
+  return headings.map(({ name, level, startLine }, i) => {
+    while (around.length > 0 && around[around.length - 1].level >= level) around.pop();
+    const container = around.at(-1)?.name ?? null;
+    around.push({ name, level });
+    return {
+      name,
+      kind: "section",
+      container,
+      startLine,
+      endLine: (headings[i + 1]?.startLine ?? lines.length + 1) - 1,
+      doc: null,
+      signature: lines[startLine - 1].trim(),
+    };
+  });
 }

@@ -1,6 +1,6 @@
 /** The symbols of a source file, read with tree-sitter. Grammars are loaded when the first file needs them. */
 import { fileURLToPath } from "node:url";
-import { type Node, Parser, Query, type QueryMatch, type Tree, Language as TreeSitterLanguage } from "web-tree-sitter";
+import { type Node, Parser, Query, type QueryMatch, Language as TreeSitterLanguage } from "web-tree-sitter";
 import { type Language, languageOf } from "./languages.ts";
 
 /** A definition. Lines are 1-based and inclusive. */
@@ -29,12 +29,16 @@ export interface FileSyntax {
   readonly borders: readonly number[];
 }
 
-/** Parsing a file takes about 1 ms for 4 KiB; whatever takes longer than this is not code as people write it. */
-const PARSE_LIMIT_MS = 2000;
+/** A file takes about 1 ms for 4 KiB; whatever takes longer than this is not code as people write it. */
+const LIMIT_MS = 2000;
+/** Code that is nested deeper than this gets no borders inside. */
+const MAX_BORDER_DEPTH = 200;
 /** Pieces longer than this get borders to be cut at. */
 const LONG_LINES = 40;
 const MAX_SIGNATURE_CHARS = 400;
 const MAX_NAME_CHARS = 200;
+/** How far up the start of a comment is looked for. */
+const MAX_COMMENT_LINES = 1000;
 
 /** What a definition may be wrapped in while still being one with it: exports, decorators, templates, declarations. */
 const WRAPPERS = new Set([
@@ -81,28 +85,33 @@ async function loadGrammar(language: Language): Promise<Grammar> {
 
 /**
  * The symbols of a file. Text with syntax errors gives the symbols that can be made out.
- * Undefined where the language is not known or the text cannot be parsed within PARSE_LIMIT_MS.
+ * Undefined where the language is not known or the text cannot be read within LIMIT_MS.
  */
 export async function syntaxOf(path: string, text: string): Promise<FileSyntax | undefined> {
   const language = languageOf(path);
   if (!language) return undefined;
   const { parser, query } = await grammarOf(language);
-  const tree = parse(parser, text);
-  if (!tree) return undefined;
+  const deadline = performance.now() + LIMIT_MS;
+  const isLate = () => performance.now() > deadline;
+  const tree = parser.parse(text, null, { progressCallback: isLate });
+  if (!tree) {
+    parser.reset();
+    return undefined;
+  }
   try {
     const lines = text.split("\n");
-    const symbols = symbolsOf(tree, query, language, text, lines);
-    return { symbols, borders: lines.length > LONG_LINES ? bordersOf(tree.rootNode) : [] };
+    // Matching takes time that grows with the square of the depth.
+    const matches = query.matches(tree.rootNode, { progressCallback: isLate });
+    const definitions = isLate() ? undefined : definitionsOf(matches, text, isLate);
+    return (
+      definitions && {
+        symbols: symbolsOf(definitions, language, text, lines),
+        borders: lines.length > LONG_LINES ? bordersOf(tree.rootNode) : [],
+      }
+    );
   } finally {
     tree.delete();
   }
-}
-
-function parse(parser: Parser, text: string): Tree | null {
-  const deadline = performance.now() + PARSE_LIMIT_MS;
-  const tree = parser.parse(text, null, { progressCallback: () => performance.now() > deadline });
-  if (!tree) parser.reset();
-  return tree;
 }
 
 interface Definition {
@@ -115,9 +124,14 @@ interface Definition {
   readonly outer: Node;
 }
 
-function symbolsOf(tree: Tree, query: Query, language: Language, text: string, lines: readonly string[]): FileSymbol[] {
+function symbolsOf(
+  definitions: readonly Definition[],
+  language: Language,
+  text: string,
+  lines: readonly string[],
+): FileSymbol[] {
   const open: Definition[] = [];
-  const symbols = definitionsOf(query.matches(tree.rootNode), text).map((definition) => {
+  const symbols = definitions.map((definition) => {
     const { kind, name, container, node, outer } = definition;
     while (open.length > 0 && !isInside(node, open[open.length - 1].node)) open.pop();
     const parent = open.at(-1);
@@ -147,9 +161,11 @@ function lastLine(node: Node): number {
   return Math.max(node.startPosition.row + 1, column === 0 ? row : row + 1);
 }
 
-function definitionsOf(matches: readonly QueryMatch[], text: string): Definition[] {
+/** The definitions in the order of their place; undefined where that takes too long. */
+function definitionsOf(matches: readonly QueryMatch[], text: string, isLate: () => boolean): Definition[] | undefined {
   const found = new Map<number, Definition>();
   for (const { captures, patternIndex } of matches) {
+    if (isLate()) return undefined;
     let definition: { kind: string; node: Node } | undefined;
     let name = "";
     let nameAt = 0;
@@ -191,7 +207,8 @@ function commentBefore(lines: readonly string[], startLine: number, language: La
     if (language.lineComment?.test(above)) first--;
     else if (language.blockComment && above.trimEnd().endsWith("*/")) {
       let open = first - 2;
-      while (open > 0 && !lines[open].includes("/*")) open--;
+      const lowest = Math.max(0, open - MAX_COMMENT_LINES);
+      while (open > lowest && !lines[open].includes("/*")) open--;
       // A comment at the end of a line of code belongs to that line.
       if (!lines[open].trimStart().startsWith("/*")) break;
       first = open + 1;
@@ -233,7 +250,7 @@ function bodyOf(node: Node, depth: number): Node | null {
 /** First lines of the statements that long nodes are made of, ascending; the lines of comments before them count. */
 function bordersOf(root: Node): number[] {
   const borders = new Set<number>();
-  const visit = (node: Node): void => {
+  const visit = (node: Node, depth: number): void => {
     let previousEnd = node.startPosition.row;
     let afterComment = false;
     for (const child of node.namedChildren) {
@@ -241,9 +258,9 @@ function bordersOf(root: Node): number[] {
       if (row > previousEnd && !afterComment) borders.add(row + 1);
       afterComment = child.type.includes("comment") && row > previousEnd;
       previousEnd = lastLine(child) - 1;
-      if (previousEnd - row >= LONG_LINES) visit(child);
+      if (previousEnd - row >= LONG_LINES && depth < MAX_BORDER_DEPTH) visit(child, depth + 1);
     }
   };
-  visit(root);
+  visit(root, 0);
   return [...borders].sort((a, b) => a - b);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { languageName, languageOf } from "../../../engine/workspace/languages.ts";
+import { cutFile } from "../../../engine/workspace/spans.ts";
 import { QUERIES } from "../../../engine/workspace/symbol-queries.ts";
 import { syntaxOf } from "../../../engine/workspace/syntax.ts";
 
@@ -183,13 +184,20 @@ test("columns are those of UTF-16", async () => {
   assert.ok(symbols.some(({ name }) => name === "é漢"));
 });
 
-test("a file that takes too long to parse is left to line windows, and the next one is parsed", async () => {
-  const nested = "(".repeat(400_000);
-  await syntaxOf("a.ts", nested);
+test("a file that takes too long to read is left to line windows, and the next one is read", async () => {
+  assert.equal(await syntaxOf("a.ts", "(".repeat(400_000)), undefined);
   assert.deepEqual(
     (await symbolsOf("a.ts", "function f() {}")).map(({ name }) => name),
     ["f"],
   );
+});
+
+test("deep nesting ends", async () => {
+  const deep = ["a.ts {\n", "a.py [\n", "a.css a{\n", "a.go func f(){\n", "a.md # a\n", "a.rb class A\n"];
+  for (const [file, piece] of deep.map((text) => [text.slice(0, 4), text.slice(5)])) {
+    const { nLines } = await cutFile(file, piece.repeat(20_000));
+    assert.equal(nLines, 20_000);
+  }
 });
 
 test("languages are told by name", () => {
