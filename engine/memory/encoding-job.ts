@@ -114,7 +114,7 @@ export class EncodingJob {
     const text = await read(file);
     if (text === undefined) return undefined;
     const ids = encoder.fileIds(file.path, text);
-    if (!store.makeRoom(ids.length, memory.live)) return "full";
+    if (!store.makeRoom(ids.length, (id) => memory.needs(id))) return "full";
     const lines = blockLines(ids, store.shape.blockSize, (id) => tokenizer.bytes(id));
     const turn = <T>(run: () => Promise<T>) => this.#turn(run, signal);
     await encodeFile({ id: store.idOf(file.contentHash), ids }, lines, encoder, store, { signal, turn });

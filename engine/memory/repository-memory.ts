@@ -85,9 +85,9 @@ export class RepositoryMemory {
     return [...this.#files].filter(([id]) => !this.#encoded.has(id)).map(([, files]) => files[0]);
   }
 
-  /** The ids of all contents of the folder, encoded or not. */
-  get live(): ReadonlySet<string> {
-    return new Set(this.#files.keys());
+  /** Whether contents are the folder's, encoded or not. */
+  needs(id: string): boolean {
+    return this.#files.has(id);
   }
 
   /**

@@ -103,9 +103,9 @@ export class SegmentStore {
 
   /**
    * Whether a segment of `nTokens` fits into the quota, after others have gone if need be: those unused for longest,
-   * never those in `live`.
+   * never those that `isLive`.
    */
-  makeRoom(nTokens: number, live: ReadonlySet<string>): boolean {
+  makeRoom(nTokens: number, isLive: (id: string) => boolean): boolean {
     const needed = segmentBytes(nTokens, this.shape);
     this.#sizeBytes ??= this.#stored().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     if (this.#sizeBytes + needed <= this.#quotaBytes) return true;
@@ -113,7 +113,7 @@ export class SegmentStore {
     let size = stored.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     for (const { id, sizeBytes } of stored) {
       if (size + needed <= ROOM * this.#quotaBytes) break;
-      if (live.has(id)) continue;
+      if (isLive(id)) continue;
       rmSync(this.#pathOf(id), { force: true });
       size -= sizeBytes;
     }
