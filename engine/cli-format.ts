@@ -35,7 +35,7 @@ export function formatIndex(result: IndexResult): string {
 }
 
 export function formatEncode({ filesEncoded, tokensEncoded, filesLeft, isFull, ms }: EncodingResult): string {
-  const rate = ms > 0 ? `, ${count.format(Math.round((1000 * tokensEncoded) / ms))} tokens/s` : "";
+  const rate = tokensEncoded > 0 ? `, ${count.format(Math.round((1000 * tokensEncoded) / ms))} tokens/s` : "";
   const lines = [
     `${plural(filesEncoded, "file")} encoded, ${count.format(tokensEncoded)} tokens, in ${seconds(ms)}${rate}`,
   ];

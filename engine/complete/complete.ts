@@ -117,7 +117,7 @@ export function completionPrompt(
   if (fim === undefined) {
     throw new LongsightError("unsupported", "This model cannot complete code at a cursor; choose a code model.");
   }
-  const { path, prefix, suffix } = withPlainLineEnds(context);
+  const { path, prefix, suffix, startLine = 1 } = withPlainLineEnds(context);
   const shown = { path: path.slice(-MAX_PATH_CHARS), suffix: leadingLines(tokenizer, suffix, SUFFIX_TOKENS) };
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
     throw new LongsightError("bad-input", `A completion of ${maxTokens} tokens is not possible; ask for one or more.`);
@@ -131,7 +131,7 @@ export function completionPrompt(
     );
   }
   const shownPrefix = trailingLines(tokenizer, prefix, budget - nAround);
-  const cursorLine = lineBreaks(prefix) + 1;
+  const cursorLine = startLine + lineBreaks(prefix);
   return {
     ids: fim.prompt({ ...shown, prefix: shownPrefix }),
     stopIds: fim.stopIds,

@@ -8,6 +8,8 @@ export interface CursorContext {
   readonly path: string;
   readonly prefix: string;
   readonly suffix: string;
+  /** The file's line that `prefix` begins on, from 1: 1 where left out. */
+  readonly startLine?: number;
 }
 
 /** Where the kept part of a long prefix may begin: every so many lines, so that typing seldom moves it. */

@@ -6,7 +6,11 @@ const PREFIX_CHARS = 24_000;
 const SUFFIX_CHARS = 6_000;
 
 export interface CursorText {
+  /** The workspace folder that holds the file, undefined for files outside every folder. */
+  readonly folder: string | undefined;
   readonly path: string;
+  /** The file's line that the prefix begins on, from 1. */
+  readonly startLine: number;
   readonly prefix: string;
   readonly suffix: string;
 }
@@ -35,9 +39,13 @@ export function cursorText(
   const cell = notebookAround(document);
   const prefix = cell.before + text.slice(0, at) + (selected?.text ?? "");
   const suffix = text.slice(end) + cell.after;
+  const start = cut(prefix);
+  const isFile = document.uri.scheme === "file";
   return {
+    folder: isFile ? vscode.workspace.getWorkspaceFolder(document.uri)?.uri.fsPath : undefined,
     path: vscode.workspace.asRelativePath(document.uri, false),
-    prefix: prefix.slice(cut(prefix)),
+    startLine: prefix.slice(0, start).split("\n").length,
+    prefix: prefix.slice(start),
     suffix: suffix.slice(0, SUFFIX_CHARS),
   };
 }

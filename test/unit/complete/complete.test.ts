@@ -118,6 +118,10 @@ test("the repository's memory is asked for the place with the lines that the pro
   assert.ok(asked.firstLine > 480 && asked.firstLine < 500, `${asked.firstLine}`);
   assert.ok(asked.lastLine > 508 && asked.lastLine < 520, `${asked.lastLine}`);
   assert.equal((await completeAt(reader, tokenizer, context, { maxTokens: 20 })).memory, null);
+  // A prefix that begins in the middle of the file.
+  const { firstLine } = asked;
+  await completeAt(reader, tokenizer, { ...context, startLine: 101 }, { maxTokens: 20, repository });
+  assert.deepEqual([asked.cursorLine, asked.firstLine], [600, firstLine + 100]);
 });
 
 test("what cannot be done is one sentence", async () => {
