@@ -2,7 +2,7 @@
  * compile(config, plan, weights) -> one ONNX graph for prefill and decode. The number of tokens in a run is left open:
  * onnxruntime repacks quantised weights for each session, so two graphs would hold two copies of the model.
  *
- * Inputs: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; is_single bool [1],
+ * Inputs: x float32 [1, n, hiddenSize], the tokens' embeddings (see EmbeddingRows); rows int64 [nRows], the positions within the run whose logits are wanted; is_single bool [1],
  * position int64 [1], last_position int32 [1], total_length int32 [1], bias float32 [capacity + 1] and parts int64 [2]
  * (see AttentionInputs); cos, sin float32 [positions, headSize / 2]; past.<layer>.key and past.<layer>.value
  * [nKvHeads, capacity, headSize], float32 or float16 (see cacheType).
@@ -13,7 +13,7 @@ import { type AttentionPlan, checkPlan } from "../attention/plan.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { swiglu } from "../onnx/ffn.ts";
 import { GraphBuilder, type OnnxModel, type Value } from "../onnx/graph.ts";
-import { type Accuracy, embedding, linear } from "../onnx/linear.ts";
+import { type Accuracy, linear } from "../onnx/linear.ts";
 import { addRmsNorm, rmsNorm } from "../onnx/norm.ts";
 import { concatenated, linearWeight, stacked } from "./weights.ts";
 
@@ -55,8 +55,7 @@ class Compiler {
 
   model(): OnnxModel {
     const graph = this.#graph;
-    const { nLayers, normEps, headSize, vocabSize, tiedEmbeddings } = this.#config;
-    const ids = graph.input("ids", "int64", [1, "n"]);
+    const { nLayers, hiddenSize, normEps, headSize, vocabSize, tiedEmbeddings } = this.#config;
     const rows = graph.input("rows", "int64", ["nRows"]);
     const inputs = {
       isSingle: graph.input("is_single", "bool", [1]),
@@ -70,7 +69,7 @@ class Compiler {
     };
 
     // x is the residual stream [1, n, hiddenSize]; delta is what the last sublayer adds to it.
-    let x = embedding(graph, ids, "token_embd", linearWeight(this.#weights.matrix("token_embd")));
+    let x = graph.input("x", "float32", [1, "n", hiddenSize]);
     let normed = rmsNorm(graph, x, this.#vector("blk.0.attn_norm"), normEps);
     for (let layer = 0; layer < nLayers; layer++) {
       const attended = this.#attention(layer, normed, inputs);

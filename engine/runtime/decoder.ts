@@ -1,11 +1,16 @@
 /** Runs a compiled model: tokens in, logits out, keys and values appended to the cache. */
 import { UNUSED } from "../attention/dense.ts";
+import { type AttentionPlan, exactPlan } from "../attention/plan.ts";
 import { ropeTables } from "../attention/rope.ts";
-import { type CompileOptions, cacheType } from "../compiler/compile.ts";
-import type { DecoderConfig } from "../models/types.ts";
-import type { OnnxModel } from "../onnx/graph.ts";
+import { type CompileOptions, cacheType, compile } from "../compiler/compile.ts";
+import { EmbeddingRows } from "../models/embedding-rows.ts";
+import type { DecoderConfig, Weights } from "../models/types.ts";
 import { type CacheArray, KvCache } from "./kv-cache.ts";
 import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
+
+export interface DecoderOptions extends SessionOptions, Partial<CompileOptions> {
+  readonly plan?: AttentionPlan;
+}
 
 export class Decoder {
   readonly #config: DecoderConfig;
@@ -14,20 +19,23 @@ export class Decoder {
   /** The inputs that only change when the cache grows. */
   #fixed: Record<string, Tensor>;
 
-  /** Opens a session on a graph made by compile() with the same `accuracy`. */
+  readonly #embeddings: EmbeddingRows;
+
+  /** Compiles a model for `plan`, the exact one by default, and opens a session. Errors: as compile. */
   static async open(
-    config: DecoderConfig,
-    model: OnnxModel,
-    options: SessionOptions & Partial<CompileOptions>,
+    { config, weights }: { readonly config: DecoderConfig; readonly weights: Weights },
+    options: DecoderOptions,
   ): Promise<Decoder> {
-    const cache = new KvCache(config, cacheType(options.accuracy ?? "int8"));
-    return new Decoder(config, cache, await createSession(model, options));
+    const { plan = exactPlan(config), accuracy = "int8" } = options;
+    const session = await createSession(compile(config, plan, weights, { accuracy }), options);
+    return new Decoder(config, new KvCache(config, cacheType(accuracy)), weights, session);
   }
 
-  private constructor(config: DecoderConfig, cache: KvCache, session: InferenceSession) {
+  private constructor(config: DecoderConfig, cache: KvCache, weights: Weights, session: InferenceSession) {
     this.#config = config;
     this.#session = session;
     this.#cache = cache;
+    this.#embeddings = new EmbeddingRows(weights.matrix("token_embd"));
     this.#fixed = this.#bind();
   }
 
@@ -41,7 +49,7 @@ export class Decoder {
     if (this.#cache.reserve(total)) this.#fixed = this.#bind();
     const feeds = {
       ...this.#fixed,
-      ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), [1, n]),
+      x: new Tensor("float32", this.#embeddings.read(ids), [1, n, this.#config.hiddenSize]),
       rows: new Tensor("int64", BigInt64Array.from(rows, BigInt), [rows.length]),
       is_single: new Tensor("bool", Uint8Array.of(n === 1 ? 1 : 0), [1]),
       position: new Tensor("int64", BigInt64Array.of(BigInt(nPast)), [1]),
@@ -55,6 +63,7 @@ export class Decoder {
   }
 
   async close(): Promise<void> {
+    this.#embeddings.close();
     await this.#session.release();
   }
 

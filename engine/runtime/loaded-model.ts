@@ -1,8 +1,6 @@
 /** A model ready to run, whatever it is made of: the shipped default model, or a user's GGUF file or safetensors folder. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { exactPlan } from "../attention/plan.ts";
-import { compile } from "../compiler/compile.ts";
 import { openModelFile } from "../models/files/open.ts";
 import { openHybrid } from "../models/hybrid.ts";
 import { isHybrid } from "../models/hybrid-config.ts";
@@ -60,7 +58,7 @@ export async function loadModel(path: string | undefined, load: LoadOptions = {}
   const { file, config, weights, close } = await openModel(path, load);
   try {
     const tokenizer = file.format === "gguf" ? tokenizerFromGguf(file.metadata) : loadTokenizerFolder(path);
-    const decoder = await Decoder.open(config, compile(config, exactPlan(config), weights), options);
+    const decoder = await Decoder.open({ config, weights }, options);
     return {
       name: basename(path).replace(/\.gguf$/i, ""),
       tokenizer,

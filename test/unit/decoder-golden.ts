@@ -3,13 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { type AttentionPlan, exactPlan } from "../../engine/attention/plan.ts";
-import { compile } from "../../engine/compiler/compile.ts";
 import type { WeightSetting } from "../../engine/models/convert.ts";
 import { type OpenModel, openModel } from "../../engine/models/open-model.ts";
-import type { Accuracy } from "../../engine/onnx/linear.ts";
 import { packageRoot } from "../../engine/paths.ts";
-import { Decoder } from "../../engine/runtime/decoder.ts";
+import { Decoder, type DecoderOptions } from "../../engine/runtime/decoder.ts";
 import { testData } from "../data.ts";
 
 /** Logits of some positions of one text, computed by the transformers library in float32. */
@@ -70,14 +67,9 @@ function useOwnCache(): void {
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 }
 
-/** A decoder of an open model, closed when the file's tests have run. */
-export async function decoderForTest(
-  { config, weights }: OpenModel,
-  options: { plan?: AttentionPlan; accuracy?: Accuracy } = {},
-): Promise<Decoder> {
-  const accuracy = options.accuracy ?? "float";
-  const graph = compile(config, options.plan ?? exactPlan(config), weights, { accuracy });
-  const decoder = await Decoder.open(config, graph, { nThreads: 1, accuracy });
+/** A decoder of an open model, closed when the file's tests have run; with float activations by default. */
+export async function decoderForTest(model: OpenModel, options: Partial<DecoderOptions> = {}): Promise<Decoder> {
+  const decoder = await Decoder.open(model, { nThreads: 1, accuracy: "float", ...options });
   after(() => decoder.close());
   return decoder;
 }
