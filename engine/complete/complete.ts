@@ -1,4 +1,7 @@
-/** Completes code at the cursor: greedy, for any model that can fill in the middle. */
+/**
+ * Completes code at the cursor: greedy, for any model that can fill in the middle. What the model says is mixed with what
+ * the repository said after the same text before (copier.ts); a sure proposal is read ahead in one run, as a draft.
+ */
 import { LongsightError } from "../errors.ts";
 import type { CompletionPlace } from "../memory/memory-context.ts";
 import type { MemoryTrace } from "../memory/trace.ts";
@@ -6,8 +9,10 @@ import { fillInTheMiddle } from "../models/fim.ts";
 import { StreamDecoder } from "../models/tokenizer/stream.ts";
 import type { Tokenizer } from "../models/types.ts";
 import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
-import type { TextReader } from "../runtime/reader.ts";
+import type { DraftReader } from "../runtime/reader.ts";
 import { type CursorContext, leadingLines, lineEnding, trailingLines, withPlainLineEnds } from "./context.ts";
+import { Copier, likeliest } from "./copier.ts";
+import { type CopyIndex, MAX_MATCH } from "./copy-index.ts";
 import { completionEnd, withoutSuffixOverlap } from "./end.ts";
 
 /** What a completion may see of the repository beside the text around the cursor. */
@@ -23,6 +28,10 @@ export interface CompleteOptions {
   readonly signal?: AbortSignal;
   /** Models without memory layers do without. */
   readonly repository?: RepositoryContext;
+  /** Text to copy from, beside the open file. */
+  readonly copies?: CopyIndex;
+  /** Whether copied text is read several tokens at a time (the default); the result is the same. */
+  readonly drafts?: boolean;
   /** Called with the completion so far, which each call replaces; the result may be shorter than the last one. */
   readonly onText?: (text: string) => void;
 }
@@ -48,6 +57,10 @@ const SUFFIX_TOKENS = 128;
 /** The path and the markers take this much of a prompt at most. */
 const MAX_PATH_CHARS = 200;
 
+/** A proposal that is less sure than this is not worth reading ahead: taking it back costs about one more token. */
+const MIN_DRAFT_SHARE = 0.6;
+const MAX_DRAFT_TOKENS = 12;
+
 /** A file's imports stand in so many characters at its beginning. */
 const HEAD_CHARS = 20_000;
 
@@ -56,17 +69,27 @@ const HEAD_CHARS = 20_000;
  * that cannot fill in the middle, cancelled.
  */
 export async function completeAt(
-  model: TextReader,
+  model: DraftReader,
   tokenizer: Tokenizer,
   context: CursorContext,
-  { maxTokens, signal, repository, onText }: CompleteOptions,
+  { maxTokens, signal, repository, copies, drafts = true, onText }: CompleteOptions,
 ): Promise<Completion> {
   const startedAt = performance.now();
   const { ids, stopIds, place } = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
-  const { prefix, suffix } = withPlainLineEnds(context);
+  const { path, prefix, suffix } = withPlainLineEnds(context);
   const memory = repository?.memoryFor(place);
 
-  let logits = await model.readText(ids, { signal, memory });
+  const copier = new Copier(tokenizer, { path, prefix, suffix }, copies);
+  let copyContext: Uint8Array = new TextEncoder().encode(prefix.slice(-MAX_MATCH));
+  let proposal = copier.propose(copyContext);
+  let draft: readonly number[] = [];
+  /** The logits behind the ids, and behind what is likely to follow, in one run. */
+  const read = async (nLeft: number) => {
+    const guess = drafts && proposal && proposal.share >= MIN_DRAFT_SHARE ? proposal.ids : [];
+    draft = guess.slice(0, Math.min(MAX_DRAFT_TOKENS, nLeft - 1));
+    return await model.readDraft(ids, draft, { signal, memory });
+  };
+  let rows = await read(maxTokens);
   const prompt = performance.now() - startedAt;
   // Half a character at the end stays inside and is never given out.
   const decoder = new StreamDecoder(tokenizer);
@@ -81,7 +104,7 @@ export async function completeAt(
 
   let text = "";
   for (let nTokens = 0; nTokens < maxTokens; nTokens++) {
-    const id = argmax(logits);
+    const id = likeliest(rows[0], proposal);
     // A control token ends the middle too, whatever it is: it stands for no text.
     if (stopIds.includes(id) || tokenizer.bytes(id).length === 0) {
       return finished(text, nTokens, "model");
@@ -90,10 +113,12 @@ export async function completeAt(
     const end = completionEnd(prefix, suffix, text);
     if (end !== undefined) return finished(text.slice(0, end), nTokens + 1, "end");
     onText?.(restored(text));
-    if (nTokens + 1 < maxTokens) {
-      ids.push(id);
-      logits = await model.readText(ids, { signal, memory });
-    }
+    ids.push(id);
+    copyContext = Buffer.concat([copyContext, tokenizer.bytes(id)]);
+    proposal = copier.propose(copyContext);
+    if (nTokens + 1 === maxTokens) break;
+    if (id === draft[0]) [rows, draft] = [rows.slice(1), draft.slice(1)];
+    else rows = await read(maxTokens - nTokens - 1);
   }
   return finished(text, maxTokens, "length");
 }
@@ -146,9 +171,3 @@ export function completionPrompt(
 }
 
 const lineBreaks = (text: string) => text.split("\n").length - 1;
-
-function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
-}

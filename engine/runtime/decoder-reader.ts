@@ -2,14 +2,14 @@
 import { LongsightError } from "../errors.ts";
 import type { DecoderConfig } from "../models/types.ts";
 import type { Decoder } from "./decoder.ts";
-import { commonPrefix, type ReadTextOptions, type TextReader } from "./reader.ts";
+import { commonPrefix, type DraftReader, type ReadTextOptions, rowsOf } from "./reader.ts";
 
 /** Tokens of one prefill run: longer ones are hardly faster, and cancelling takes effect between two runs. */
 const MAX_RUN_TOKENS = 256;
 
 type Shape = Pick<DecoderConfig, "contextLength" | "vocabSize">;
 
-export class DecoderReader implements TextReader {
+export class DecoderReader implements DraftReader {
   readonly contextLength: number;
   readonly #vocabSize: number;
   readonly #decoder: Pick<Decoder, "run">;
@@ -24,7 +24,18 @@ export class DecoderReader implements TextReader {
   }
 
   /** As the contract has it; bad-input too for a text longer than the context. */
-  async readText(ids: readonly number[], { signal }: ReadTextOptions = {}): Promise<Float32Array> {
+  async readText(ids: readonly number[], options: ReadTextOptions = {}): Promise<Float32Array> {
+    return await this.#read(ids, 1, options);
+  }
+
+  /** As the contract has it; what was guessed counts as text. */
+  async readDraft(ids: readonly number[], draft: readonly number[], options: ReadTextOptions = {}) {
+    const nRows = 1 + draft.length;
+    return rowsOf(await this.#read([...ids, ...draft], nRows, options), nRows);
+  }
+
+  /** The logits behind the last `nRows` of the ids, [nRows, vocabSize]. */
+  async #read(ids: readonly number[], nRows: number, { signal }: ReadTextOptions): Promise<Float32Array> {
     if (ids.length === 0) throw new LongsightError("bad-input", "There is no text to read; give at least one token.");
     if (ids.length > this.contextLength) {
       throw new LongsightError(
@@ -32,16 +43,18 @@ export class DecoderReader implements TextReader {
         `The text has ${ids.length} tokens, the model reads ${this.contextLength} at most; shorten it.`,
       );
     }
-    // The last token is always read: its logits are not kept.
-    const nKept = Math.min(commonPrefix(this.#ids, ids), ids.length - 1);
+    // Tokens whose logits are wanted are always read: logits are not kept.
+    const nKept = Math.min(commonPrefix(this.#ids, ids), ids.length - nRows);
     for (let at = nKept; at < ids.length; at++) this.#check(ids[at]);
-    for (let start = nKept; ; start += MAX_RUN_TOKENS) {
+    for (let start = nKept, end = 0; ; start = end) {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
-      const part = ids.slice(start, start + MAX_RUN_TOKENS);
-      const end = start + part.length;
+      // All rows that are wanted belong to one run, the last.
+      end = start + MAX_RUN_TOKENS >= ids.length ? ids.length : Math.min(start + MAX_RUN_TOKENS, ids.length - nRows);
+      const part = ids.slice(start, end);
       // A run that fails leaves what it overwrote undefined.
       this.#ids = this.#ids.slice(0, start);
-      const logits = await this.#decoder.run(part, start, end === ids.length ? [part.length - 1] : []);
+      const rows = end === ids.length ? Array.from({ length: nRows }, (_, row) => part.length - nRows + row) : [];
+      const logits = await this.#decoder.run(part, start, rows);
       this.#ids = ids.slice(0, end);
       if (end === ids.length) return logits;
     }

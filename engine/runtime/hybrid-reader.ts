@@ -3,10 +3,10 @@
  * read again only from the last copy before the change. With a repository memory the text is read in short pieces, each
  * attending to the blocks that the tokens before it ask for.
  */
-import type { HybridDecoder, ReadOptions } from "./hybrid.ts";
+import type { HybridDecoder } from "./hybrid.ts";
 import { type RoutedMemory, Routing } from "./hybrid-routing.ts";
 import type { HybridState } from "./hybrid-state.ts";
-import { commonPrefix, type ReadTextOptions, type TextReader } from "./reader.ts";
+import { commonPrefix, type DraftReader, type ReadTextOptions, rowsOf } from "./reader.ts";
 
 /** Tokens between two copies; one copy has about 1 MB. */
 const SPACING_TOKENS = 256;
@@ -25,7 +25,7 @@ interface Copy {
   readonly routing: Routing;
 }
 
-export class HybridReader implements TextReader {
+export class HybridReader implements DraftReader {
   readonly contextLength: number;
   readonly #decoder: HybridDecoder;
   /** The text that #state has read. */
@@ -35,6 +35,8 @@ export class HybridReader implements TextReader {
   #memory: RoutedMemory | undefined;
   /** After beginnings of that text, shortest first. */
   #copies: Copy[] = [];
+  /** Where the last guess began, for its being taken back. */
+  #beforeDraft: Copy | undefined;
 
   constructor(decoder: HybridDecoder) {
     this.#decoder = decoder;
@@ -43,31 +45,54 @@ export class HybridReader implements TextReader {
     this.#routing = new Routing(decoder.config);
   }
 
-  async readText(ids: readonly number[], { signal, memory }: ReadTextOptions = {}): Promise<Float32Array> {
+  async readText(ids: readonly number[], options?: ReadTextOptions): Promise<Float32Array> {
+    return (await this.readDraft(ids, [], options))[0];
+  }
+
+  async readDraft(
+    ids: readonly number[],
+    draft: readonly number[],
+    { signal, memory }: ReadTextOptions = {},
+  ): Promise<Float32Array[]> {
     // What was read without memory, or with one, cannot be gone on with otherwise.
     const isOther = (memory === undefined) !== (this.#memory === undefined);
     this.#goBack(isOther ? 0 : Math.min(commonPrefix(this.#ids, ids), ids.length - 1));
     if (memory !== this.#memory) this.#routing.expire();
     this.#memory = memory;
     for (const end of this.#stops(ids.length, memory ? PIECE_TOKENS : Number.POSITIVE_INFINITY)) {
-      const logits = await this.#read(ids.slice(this.#state.nTokens, end), memory, signal);
-      this.#ids = ids.slice(0, end);
-      if (end === ids.length) return logits;
+      const isLast = end === ids.length;
+      if (isLast && draft.length > 0) this.#beforeDraft = this.#copy();
+      const added = isLast ? draft : [];
+      const nRows = 1 + added.length;
+      const part = [...ids.slice(this.#state.nTokens, end), ...added];
+      const logits = await this.#read(part, { memory, signal, nRows });
+      this.#ids = [...ids.slice(0, end), ...added];
+      if (isLast) return rowsOf(logits, nRows);
       if (end % SPACING_TOKENS !== 0 && end !== ids.length - TAIL_TOKENS) continue;
-      this.#copies.push({ state: this.#state.fork(), routing: this.#routing.fork() });
+      this.#copies.push(this.#copy());
       if (this.#copies.length > MAX_COPIES) this.#copies.shift();
     }
     throw new Error("a text without tokens cannot be read");
   }
 
-  async #read(ids: readonly number[], memory: RoutedMemory | undefined, signal?: AbortSignal): Promise<Float32Array> {
-    const options: ReadOptions = { signal };
-    if (memory === undefined) return (await this.#decoder.read(this.#state, ids, options)).logits;
+  #copy(): Copy {
+    return { state: this.#state.fork(), routing: this.#routing.fork() };
+  }
+
+  async #read(
+    ids: readonly number[],
+    { memory, signal, nRows }: { memory: RoutedMemory | undefined; signal?: AbortSignal; nRows: number },
+  ): Promise<Float32Array> {
+    if (memory === undefined) return (await this.#decoder.read(this.#state, ids, { signal, nRows })).logits;
     // No token has asked for anything yet: the first piece is read twice, the first time for its queries alone.
     if (this.#routing.isEmpty)
-      this.#routing.push((await this.#decoder.read(this.#decoder.start(), ids, options)).queries);
+      this.#routing.push((await this.#decoder.read(this.#decoder.start(), ids, { signal })).queries);
     const tokens = this.#routing.tokens(memory);
-    const { logits, queries, attention } = await this.#decoder.read(this.#state, ids, { ...options, memory: tokens });
+    const { logits, queries, attention } = await this.#decoder.read(this.#state, ids, {
+      signal,
+      nRows,
+      memory: tokens,
+    });
     this.#routing.push(queries);
     for (const [layer, seen] of tokens) {
       const weights = attention.get(layer)?.subarray(0, seen.classes.length);
@@ -79,8 +104,12 @@ export class HybridReader implements TextReader {
   /** Makes the state one that has read at most the first `nTokens` of its text. */
   #goBack(nTokens: number): void {
     if (this.#state.nTokens === this.#ids.length && this.#ids.length <= nTokens) return;
-    this.#copies = this.#copies.filter(({ state }) => state.nTokens <= nTokens);
-    const last = this.#copies.at(-1);
+    const reaches = ({ state }: Copy) => state.nTokens <= nTokens;
+    this.#copies = this.#copies.filter(reaches);
+    if (this.#beforeDraft && !reaches(this.#beforeDraft)) this.#beforeDraft = undefined;
+    const longer = (a: Copy | undefined, b: Copy | undefined) =>
+      b && !(a && a.state.nTokens > b.state.nTokens) ? b : a;
+    const last = longer(this.#copies.at(-1), this.#beforeDraft);
     this.#state = last?.state.fork() ?? this.#decoder.start();
     this.#routing = last?.routing.fork() ?? new Routing(this.#decoder.config);
     this.#ids = this.#ids.slice(0, this.#state.nTokens);

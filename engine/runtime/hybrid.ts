@@ -24,10 +24,12 @@ export interface ReadOptions {
   /** What retrieval layers see besides the text: one list for all of them, or one for each by its layer's index. */
   readonly memory?: MemoryTokens | ReadonlyMap<number, MemoryTokens>;
   readonly signal?: AbortSignal;
+  /** How many of the last tokens' logits are wanted, by default the last one's alone; at most one run's. */
+  readonly nRows?: number;
 }
 
 export interface ReadResult {
-  /** [vocabSize] of the last token, valid until the next call. */
+  /** [nRows, vocabSize] of the last tokens, valid until the next call. */
   readonly logits: Float32Array;
   /** Per retrieval layer the routing queries of the last run's tokens, [n, routeSize]: see groupQuery. */
   readonly queries: ReadonlyMap<number, Float32Array>;
@@ -77,7 +79,7 @@ export class HybridDecoder {
       if (options.signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
       const part = ids.slice(start, start + MAX_RUN_TOKENS);
       const isLast = start + part.length === ids.length;
-      const result = await this.#run(state, part, isLast, memory);
+      const result = await this.#run(state, part, isLast ? (options.nRows ?? 1) : 0, memory);
       if (isLast) return result;
     }
     throw new LongsightError("bad-input", "There are no tokens to read; give at least one.");
@@ -90,14 +92,17 @@ export class HybridDecoder {
   async #run(
     state: HybridState,
     ids: readonly number[],
-    wantLogits: boolean,
+    nRows: number,
     memory: Record<string, Tensor>,
   ): Promise<ReadResult> {
     const n = ids.length;
     const { start, end } = windowBiasRange(this.config.window, state.nWindow, n);
     const feeds = {
       ids: int64([1, n], ids),
-      rows: wantLogits ? int64([1], [n - 1]) : int64([0], []),
+      rows: int64(
+        [nRows],
+        Array.from({ length: nRows }, (_, row) => n - nRows + row),
+      ),
       bias_start: int64([2], start),
       bias_end: int64([2], end),
       ...memory,

@@ -15,13 +15,13 @@ import { DecoderReader } from "./decoder-reader.ts";
 import { HybridDecoder } from "./hybrid.ts";
 import { HybridEncoder } from "./hybrid-encoder.ts";
 import { HybridReader } from "./hybrid-reader.ts";
-import type { TextReader } from "./reader.ts";
+import type { DraftReader } from "./reader.ts";
 
 export interface LoadedModel {
   /** The model's name as shown to the user. */
   readonly name: string;
   readonly tokenizer: ModelTokenizer;
-  readonly reader: TextReader;
+  readonly reader: DraftReader;
   /** Where the model has memory layers: its weights, and its part that encodes files, opened when first asked for. */
   readonly memory?: MemoryPart;
   close(): Promise<void>;

@@ -21,6 +21,22 @@ export interface TextReader {
   readText(ids: readonly number[], options?: ReadTextOptions): Promise<Float32Array>;
 }
 
+/** A reader that can look ahead. */
+export interface DraftReader extends TextReader {
+  /**
+   * Like readText, and in the same run the logits behind each token of a guess of how the text goes on: 1 + draft.length
+   * arrays, as readText would give them one after another. What of the guess turns out wrong costs little to take back:
+   * the next text is read from `ids` on. With a memory, the guess attends to what was chosen before it.
+   */
+  readDraft(ids: readonly number[], draft: readonly number[], options?: ReadTextOptions): Promise<Float32Array[]>;
+}
+
+/** The rows of an array [nRows, row length]. */
+export function rowsOf(data: Float32Array, nRows: number): Float32Array[] {
+  const length = data.length / nRows;
+  return Array.from({ length: nRows }, (_, row) => data.subarray(row * length, (row + 1) * length));
+}
+
 /** How many ids two texts have in common at their beginning. */
 export function commonPrefix(a: readonly number[], b: readonly number[]): number {
   const length = Math.min(a.length, b.length);

@@ -15,10 +15,13 @@ before(async () => {
 after(() => decoder.close());
 
 const ids = (maxLength: number) => fc.array(fc.integer({ min: 64, max: 159 }), { minLength: 1, maxLength });
-/** An edit: keep this share of the text, then go on with these ids; maybe the call is cancelled, maybe memory is seen. */
+/** An edit: keep this share of the text, then go on with these ids, guessing some more; maybe cancelled, maybe memory is seen. */
 const edit = fc.record({
   keep: fc.double({ min: 0, max: 1, noNaN: true }),
   more: ids(300),
+  draft: fc.oneof(fc.constant([]), ids(12)),
+  /** How much of the guess is right. */
+  nRight: fc.nat(12),
   cancelled: fc.boolean(),
   remembers: fc.boolean(),
 });
@@ -43,21 +46,26 @@ function smallMemory(headSize: number): RoutedMemory {
   };
 }
 
-test("a reader that goes back and forth in a text gives the same logits as one that reads it anew", async () => {
+test("a reader that goes back and forth in a text and guesses ahead gives the same logits as one that reads it anew", async () => {
   await fc.assert(
     fc.asyncProperty(ids(600), fc.array(edit, { maxLength: 6 }), async (start, edits) => {
       const reader = new HybridReader(decoder);
       const routed = smallMemory(decoder.config.headSize);
       const all = routed.select(0, Float32Array.of(1));
       let text = start;
-      const first = { keep: 1, more: [], cancelled: false, remembers: false };
-      for (const { keep, more, cancelled, remembers } of [first, ...edits]) {
+      const first = { keep: 1, more: [], draft: [], nRight: 0, cancelled: false, remembers: false };
+      for (const { keep, more, draft, nRight, cancelled, remembers } of [first, ...edits]) {
         const memory = remembers ? routed : undefined;
         text = [...text.slice(0, Math.round(keep * text.length)), ...more];
         if (cancelled) await reader.readText(text, { signal: AbortSignal.abort(), memory }).catch(() => {});
-        const logits = (await reader.readText(text, { memory })).slice();
-        const fresh = await decoder.read(decoder.start(), text, { memory: remembers ? all : undefined });
-        assertClose(logits, fresh.logits, 1e-4, "logits");
+        const rows = (await reader.readDraft(text, draft, { memory })).map((row) => row.slice());
+        assert.equal(rows.length, 1 + draft.length);
+        for (const n of new Set([0, draft.length])) {
+          const guessed = [...text, ...draft.slice(0, n)];
+          const fresh = await decoder.read(decoder.start(), guessed, { memory: remembers ? all : undefined });
+          assertClose(rows[n], fresh.logits, 1e-4, `logits behind ${n} guessed tokens`);
+        }
+        text = [...text, ...draft.slice(0, nRight)];
       }
     }),
     { numRuns: 25 },

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { completeAt, type RepositoryContext } from "../../../engine/complete/complete.ts";
 import { LongsightError } from "../../../engine/errors.ts";
 import type { CompletionPlace } from "../../../engine/memory/memory-context.ts";
-import type { TextReader } from "../../../engine/runtime/reader.ts";
+import type { DraftReader } from "../../../engine/runtime/reader.ts";
 import { bytesTokenizer } from "./bytes-tokenizer.ts";
 
 const MARKERS = ["<|eot|>", "<|file|>", "<|suf|>", "<|pre|>", "<|mid|>"];
@@ -13,8 +13,10 @@ const tokenizer = bytesTokenizer(MARKERS);
 function model(answer: string, contextLength = 512) {
   const ids = [...tokenizer.encode(answer), 0];
   const prompts: string[] = [];
-  const reader: TextReader = {
+  const reader: DraftReader = {
     contextLength,
+    readDraft: async (text, draft, options) =>
+      await Promise.all([...draft, 0].map((_, n) => reader.readText([...text, ...draft.slice(0, n)], options))),
     readText: async (text, { signal } = {}) => {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
       assert.ok(text.length <= contextLength);
@@ -101,11 +103,11 @@ test("the repository's memory is asked for the place with the lines that the pro
     Array.from({ length: last - first + 1 }, (_, i) => `line ${first + i};`).join("\n");
   const context = at(lines(1, 500), `\n${lines(501, 1000)}`);
   const given: unknown[] = [];
-  const watched: TextReader = {
+  const watched: DraftReader = {
     ...reader,
-    readText: (ids, options) => {
+    readDraft: (ids, draft, options) => {
       given.push(options?.memory);
-      return reader.readText(ids, options);
+      return reader.readDraft(ids, draft, options);
     },
   };
   const result = await completeAt(watched, tokenizer, context, { maxTokens: 20, repository });
