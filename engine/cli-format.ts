@@ -44,28 +44,58 @@ export function formatEncode({ filesEncoded, tokensEncoded, filesLeft, isFull, m
   return lines.join("\n");
 }
 
-/** A report as indented lines: nested values below their names. */
+/** What a model holds, what becomes of its weights, and what it needs: one line each. */
 export function formatInspect(report: ModelReport): string {
-  return outline(report, "").join("\n");
+  const { path, format, architecture, fileBytes, nParameters, tensorTypes, shape, tokenizer, conversion } = report;
+  const { estimatedMemory: memory, reason } = report;
+  const types = tensorTypes.map(({ type, nTensors, sizeBytes }) => `${nTensors} ${type} (${bytes(sizeBytes)})`);
+  const lines = [
+    path,
+    `format: ${format}, architecture ${architecture ?? "not named"}`,
+    `size: ${plural(nParameters, "parameter")}, ${bytes(fileBytes)} on disk`,
+    `tensors: ${types.join(", ") || "none"}`,
+  ];
+  if (shape) lines.push(`shape: ${formatShape(shape)}`);
+  if (tokenizer) lines.push(`tokenizer: ${formatTokenizer(tokenizer)}`);
+  if (conversion) {
+    const { cached, targets } = conversion;
+    lines.push(`converted weights: ${cached ? "in the cache" : "not in the cache; the first start converts them"}`);
+    for (const target of targets) lines.push(`  ${formatTarget(target)}`);
+  }
+  if (memory) {
+    const more = memory.bytesPerToken > 0 ? `, and about ${bytes(memory.bytesPerToken)} for each token` : "";
+    lines.push(`memory when loaded: about ${bytes(memory.weightsBytes)}${more}`);
+  }
+  lines.push(`supported: ${reason === null ? "yes" : `no. ${reason}`}`);
+  // Names out of a file must not steer the terminal.
+  return lines.map((line) => line.replace(/\p{Cc}/gu, "\ufffd")).join("\n  ");
 }
 
-function outline(value: object, indent: string): string[] {
-  return Object.entries(value).flatMap(([key, part]) => {
-    if (part === null || part === undefined) return [];
-    const name = `${indent}${spaced(key)}:`;
-    if (Array.isArray(part) && part.every((item) => typeof item !== "object")) return [`${name} ${part.join(", ")}`];
-    if (typeof part === "object") return [name, ...outline(part, `${indent}  `)];
-    return [`${name} ${typeof part === "number" ? formatNumber(key, part) : part}`];
-  });
+function formatShape(shape: NonNullable<ModelReport["shape"]>): string {
+  const { nLayers, hiddenSize, ffnSize, nHeads, nKvHeads, headSize, vocabSize, contextLength } = shape;
+  return [
+    plural(nLayers, "layer"),
+    `hidden size ${count.format(hiddenSize)}`,
+    `feed-forward size ${count.format(ffnSize)}`,
+    `${plural(nHeads, "head")} of ${headSize}, keys for ${nKvHeads}`,
+    `vocabulary of ${count.format(vocabSize)}`,
+    `context of ${plural(contextLength, "token")}`,
+  ].join(", ");
 }
 
-function formatNumber(key: string, value: number): string {
-  if (/bytes/i.test(key)) return bytes(value);
-  return Number.isInteger(value) ? count.format(value) : value.toPrecision(3);
+function formatTokenizer(tokenizer: NonNullable<ModelReport["tokenizer"]>): string {
+  const { kind, nTokens, hasChatTemplate, fillsInTheMiddle } = tokenizer;
+  const chat = hasChatTemplate ? "with a chat template" : "no chat template";
+  return `${kind}, ${plural(nTokens, "token")}, ${chat}, ${fillsInTheMiddle ? "fills" : "does not fill"} in the middle`;
 }
 
-/** contextLength -> context length */
-const spaced = (key: string) => key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+function formatTarget(target: NonNullable<ModelReport["conversion"]>["targets"][number]): string {
+  const { precision, nTensors, sizeBytes, nRounded, relativeError, worst } = target;
+  const what = `${precision}: ${plural(nTensors, "tensor")}, ${bytes(sizeBytes)}`;
+  if (!worst) return `${what}, exact`;
+  const error = `relative error ${relativeError.toPrecision(3)}, at most ${worst.relativeError.toPrecision(3)} in ${worst.tensor}`;
+  return `${what}, ${nRounded === nTensors ? "all" : count.format(nRounded)} rounded: ${error}`;
+}
 
 function bytes(value: number): string {
   if (value < 1e6) return `${(value / 1e3).toFixed(1)} kB`;

@@ -62,6 +62,8 @@ const modelPath = ({ model }: Values) => (model === undefined ? undefined : user
 interface Output {
   readonly json: unknown;
   readonly text: string;
+  /** Set where the result is a failure all the same: one sentence, beside which the result stands. */
+  readonly failure?: string | null;
 }
 
 interface Command {
@@ -139,7 +141,7 @@ const COMMANDS: Record<string, Command> = {
     takes: ["model"],
     async run(engine, [model], _, work) {
       const report = await engine.inspect(userPath(model), work);
-      return { json: report, text: formatInspect(report) };
+      return { json: report, text: formatInspect(report), failure: report.reason };
     },
   },
 };
@@ -180,6 +182,10 @@ async function main(): Promise<void> {
     const output = await command.run(engine, given, values, { signal: abort.signal, onProgress });
     end();
     console.log(values.json ? JSON.stringify(output.json) : output.text);
+    if (output.failure) {
+      console.error(output.failure);
+      process.exitCode = 1;
+    }
   } finally {
     end();
     await engine.close();

@@ -202,8 +202,10 @@ export class Engine {
   }
 
   /** What a model file holds and needs. */
-  inspect(path: string, { signal }: Work = {}): Promise<ModelReport> {
-    return inspectModel(path, { signal });
+  inspect(path: string, { signal, onProgress }: Work = {}): Promise<ModelReport> {
+    const report = (done: number, total: number) =>
+      onProgress?.({ kind: "work", phase: "measuring the rounding", done, total });
+    return inspectModel(path, { signal, onProgress: report });
   }
 
   /** Closes what is open; what is at work fails or finishes first. */

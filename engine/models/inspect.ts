@@ -8,6 +8,7 @@ import { openModelFile } from "./files/open.ts";
 import { fillInTheMiddle } from "./fim.ts";
 import { openHybrid } from "./hybrid.ts";
 import { HYBRID_FORMAT, type HybridConfig, isHybrid, SCALE_ENDING } from "./hybrid-config.ts";
+import { clipped } from "./messages.ts";
 import { locateWeights, withCancelled } from "./open-model.ts";
 import { type ErrorSums, relativeError } from "./quantise.ts";
 import { loadTokenizer } from "./tokenizer/load.ts";
@@ -122,7 +123,7 @@ function containerReport(file: ModelFile): Container {
 function architectureName(file: ModelFile): string | null {
   if (isHybrid(file)) return "hybrid";
   const name = file.metadata.get("general.architecture") ?? file.config?.model_type;
-  return typeof name === "string" ? name : null;
+  return typeof name === "string" ? clipped(name, 60) : null;
 }
 
 /** The numbers in all tensors; the scales of the default model's int8 rows are no parameters of their own. */

@@ -1,12 +1,13 @@
 /** A model ready to run, whatever it is made of: the shipped default model, or a user's GGUF file or safetensors folder. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
+import { readConfig } from "../models/config.ts";
 import { openModelFile } from "../models/files/open.ts";
 import { openHybrid } from "../models/hybrid.ts";
 import { isHybrid } from "../models/hybrid-config.ts";
 import { openModel } from "../models/open-model.ts";
 import { loadTokenizerFolder } from "../models/tokenizer/folder.ts";
-import { tokenizerFromGguf } from "../models/tokenizer/gguf.ts";
+import { loadTokenizer } from "../models/tokenizer/load.ts";
 import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
 import type { Weights } from "../models/types.ts";
 import { defaultModelDir } from "../paths.ts";
@@ -54,10 +55,10 @@ export const DEFAULT_MODEL = "longsight-default";
  */
 export async function loadModel(path: string | undefined, load: LoadOptions = {}): Promise<LoadedModel> {
   if (path === undefined) return loadHybrid(defaultModelDir, DEFAULT_MODEL);
-  if (isHybridFolder(path)) return loadHybrid(path, basename(path));
-  const { file, config, weights, close } = await openModel(path, load);
+  const tokenizer = tokenizerOf(path);
+  if (tokenizer === undefined) return loadHybrid(path, basename(path));
+  const { config, weights, close } = await openModel(path, load);
   try {
-    const tokenizer = file.format === "gguf" ? tokenizerFromGguf(file.metadata) : loadTokenizerFolder(path);
     const decoder = await Decoder.open({ config, weights }, options);
     return {
       name: basename(path).replace(/\.gguf$/i, ""),
@@ -74,10 +75,11 @@ export async function loadModel(path: string | undefined, load: LoadOptions = {}
   }
 }
 
-function isHybridFolder(path: string): boolean {
+/** A decoder's tokenizer, read before its weights are converted, which may take long; undefined for the hybrid format. */
+function tokenizerOf(path: string): ModelTokenizer | undefined {
   const file = openModelFile(path);
   try {
-    return isHybrid(file);
+    return isHybrid(file) ? undefined : loadTokenizer(file, readConfig(file).vocabSize);
   } finally {
     file.close();
   }
