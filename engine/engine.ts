@@ -8,6 +8,8 @@ import { type AskResult as Answer, ask, type Citation } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
+import type { CopyIndex } from "./complete/copy-index.ts";
+import { FolderCopies } from "./complete/folder-copies.ts";
 import { fileError, LongsightError } from "./errors.ts";
 import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
 import type { EncodingResult } from "./memory/encoding-job.ts";
@@ -54,7 +56,10 @@ export interface AskResult extends Omit<Answer, "timingsMs"> {
 }
 
 export interface CompleteParams extends CursorContext {
-  /** The folder that `path` lies in, whose memory the shipped model looks at as far as it is encoded. */
+  /**
+   * The folder that `path` lies in: text is copied from its indexed files, and the shipped model looks at its memory as far
+   * as it is encoded.
+   */
   readonly folder?: string;
   /** A GGUF file or safetensors folder; without one the shipped model completes. */
   readonly model?: string;
@@ -168,8 +173,9 @@ export class Engine {
   async complete(params: CompleteParams, work: Work = {}): Promise<CompleteResult> {
     const { model, folder, maxTokens, ...context } = params;
     const repository = model === undefined && folder !== undefined ? await this.#memoryFor(folder) : undefined;
+    const copies = folder === undefined ? undefined : await this.#copiesFor(folder);
     const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
-    const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, repository };
+    const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, repository, copies };
     return await this.#models.use(
       model,
       PRIORITY.completion,
@@ -218,6 +224,7 @@ export class Engine {
   async #index(open: OpenFolder, work: Work): Promise<IndexResult> {
     const result = await open.index(work);
     if (this.#encodesInBackground) void this.#encodeBehind(open);
+    if (this.#encodesInBackground || open.copies.isInUse) void open.copies.update(open.catalogue.files());
     return result;
   }
 
@@ -230,6 +237,13 @@ export class Engine {
         console.error(`The memory of ${open.path} is incomplete: ${(error as Error).message}`);
       }
     }
+  }
+
+  /** The text that a completion in a folder may copy from; the first one waits until it is read. */
+  async #copiesFor(folder: string): Promise<CopyIndex> {
+    const { copies, catalogue } = this.#folder(folder);
+    if (!copies.isInUse) await copies.update(catalogue.files());
+    return copies.index;
   }
 
   /** The memory that a completion in a folder may look at; undefined before the folder's first index. */
@@ -273,6 +287,7 @@ export class Engine {
 class OpenFolder {
   readonly path: string;
   readonly catalogue: Catalogue;
+  readonly copies: FolderCopies;
   /** In use from the first time it is asked for. */
   memory: FolderMemory | undefined;
   isIndexed = false;
@@ -281,6 +296,7 @@ class OpenFolder {
   constructor(path: string) {
     this.path = path;
     this.catalogue = Catalogue.open(catalogueDir(path));
+    this.copies = new FolderCopies(path);
   }
 
   index({ signal, onProgress }: Work): Promise<IndexResult> {

@@ -12,6 +12,9 @@ const OPENS_BLOCK = /[{([:]\s*$|=>\s*$|\b(?:do|then|else)\s*$/;
 
 const indentOf = (line: string) => line.length - line.trimStart().length;
 
+/** Brackets opened less brackets closed; those in strings count too. */
+const bracketDepth = (text: string) => (text.match(/[{([]/g)?.length ?? 0) - (text.match(/[)\]}]/g)?.length ?? 0);
+
 /** Whether the completion may run over several lines, seen from the text on both sides of the cursor. */
 export function allowsLines(prefix: string, suffix: string): boolean {
   const before = prefix.slice(prefix.lastIndexOf("\n") + 1);
@@ -30,6 +33,8 @@ export function completionEnd(prefix: string, suffix: string, text: string): num
   const cursorLine = prefix.slice(prefix.lastIndexOf("\n") + 1);
   // Inside a block just opened the body is deeper than the line that opens it; on a blank line it is as deep.
   const opens = cursorLine.trim() !== "";
+  // What the cursor's line has opened is closed again on the same line.
+  if (opens && bracketDepth(text.slice(0, firstBreak)) < 0) return firstBreak;
   const indent = indentOf(cursorLine);
   let end = 0;
   let lines = 0;

@@ -24,6 +24,11 @@ test("a statement ends with its line", () => {
   assert.equal(cut("  const total = ", "\n", "a + b;\r\n  return total;\r\n"), "a + b;");
 });
 
+test("a call that is closed on its own line ends there", () => {
+  assert.equal(cut("const a = call(", "\n", "b, c(d));\nconst e = 1;\n"), "b, c(d));");
+  assert.equal(cut("const a = call(", ")\n", "\n  b,\n)\nconst e = 1;\n"), "\n  b,\n)");
+});
+
 test("a block ends with its closing bracket", () => {
   const body = "\n    return a + b;\n  }\n\n  next() {\n";
   assert.equal(cut("class A {\n  sum(a, b) {", "\n", body), "\n    return a + b;\n  }");
