@@ -1,5 +1,5 @@
 /** Results as a person reads them in a terminal. */
-import type { AskResult, EncodingResult, IndexResult, ModelReport } from "./engine.ts";
+import type { AskResult, EncodingResult, IndexResult, ModelReport, PullResult, PushResult } from "./engine.ts";
 
 const count = new Intl.NumberFormat("en-US");
 const plural = (n: number, one: string, many = `${one}s`) => `${count.format(n)} ${n === 1 ? one : many}`;
@@ -42,6 +42,15 @@ export function formatEncode({ filesEncoded, tokensEncoded, filesLeft, isFull, m
   if (filesLeft > 0) lines.push(`  left out, changed meanwhile: ${count.format(filesLeft)}`);
   if (isFull) lines.push("  the memory is full: the other files are left out");
   return lines.join("\n");
+}
+
+export function formatPush({ pushed, present, bytes: sizeBytes }: PushResult): string {
+  return `${plural(pushed, "segment")} pushed, ${bytes(sizeBytes)}; ${count.format(present)} were there already`;
+}
+
+export function formatPull({ pulled, absent, damaged }: PullResult): string {
+  const left = damaged > 0 ? `, ${count.format(damaged)} were damaged and left out` : "";
+  return `${plural(pulled, "segment")} pulled; ${count.format(absent)} have not been pushed${left}`;
 }
 
 /** What a model holds, what becomes of its weights, and what it needs: one line each. */

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { isAbsolute, relative, resolve } from "node:path";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { formatAsk, formatEncode, formatIndex, formatInspect } from "./cli-format.ts";
+import { formatAsk, formatEncode, formatIndex, formatInspect, formatPull, formatPush } from "./cli-format.ts";
 import { progressBar } from "./cli-progress.ts";
 import { aroundPosition } from "./complete/context.ts";
 import { Engine, type Work } from "./engine.ts";
@@ -15,6 +15,7 @@ const USAGE = `Usage: npm run <command> -- <arguments>
   ask <folder> "<question>"          answer a question about a folder, with citations
   index <folder>                     index a folder, or bring its index up to date
   encode <folder>                    index a folder and encode it into the memory that completions look at
+  memory push|pull <folder> <url>    share what is encoded: file://, https:// or s3:// (with AWS_* variables)
   complete <file:line:col>           complete code at a place (line and column from 1)
   generate "<prompt>"                continue a text; with --chat, answer it
   inspect <model>                    what a model file holds and needs
@@ -93,6 +94,18 @@ const COMMANDS: Record<string, Command> = {
       const result = await engine.encode(userPath(folder), work);
       if (result === undefined) throw new LongsightError("cancelled", "Another call encodes this folder already.");
       return { json: result, text: formatEncode(result) };
+    },
+  },
+  memory: {
+    takes: ["push or pull", "folder", "url"],
+    async run(engine, [action, folder, url], _, work) {
+      if (action === "push") {
+        const result = await engine.pushMemory(userPath(folder), url, work);
+        return { json: result, text: formatPush(result) };
+      }
+      if (action !== "pull") throw new LongsightError("bad-input", `memory takes push or pull, not "${action}".`);
+      const result = await engine.pullMemory(userPath(folder), url, work);
+      return { json: result, text: formatPull(result) };
     },
   },
   complete: {

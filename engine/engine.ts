@@ -15,6 +15,8 @@ import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
 import type { EncodingResult } from "./memory/encoding-job.ts";
 import { FolderMemory, type MemoryStatus } from "./memory/folder-memory.ts";
 import { type IndexResult, indexFolder } from "./memory/indexer.ts";
+import { openRemote } from "./memory/remote.ts";
+import type { PullResult, PushResult } from "./memory/sharing.ts";
 import { type ChatMessage, encodeChat } from "./models/chat-template.ts";
 import { inspectModel, type ModelReport } from "./models/inspect.ts";
 import { type Generated, generate } from "./runtime/generate.ts";
@@ -23,7 +25,7 @@ import { ModelPool } from "./runtime/model-pool.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY } from "./runtime/scheduler.ts";
 
-export type { Citation, EncodingResult, IndexResult, MemoryStatus, ModelReport };
+export type { Citation, EncodingResult, IndexResult, MemoryStatus, ModelReport, PullResult, PushResult };
 
 /** What a call reports while it works. */
 export type Progress =
@@ -139,6 +141,24 @@ export class Engine {
       onProgress: ({ filesDone, filesTotal }) =>
         work.onProgress?.({ kind: "work", phase: "encoding", done: filesDone, total: filesTotal }),
     });
+  }
+
+  /** Brings what is encoded of a folder to a place where others can take it from: a file://, https:// or s3:// URL. */
+  async pushMemory(folder: string, url: string, work: Work = {}): Promise<PushResult> {
+    const remote = openRemote(url);
+    const memory = await this.#memoryFor(folder);
+    if (!memory) throw new LongsightError("bad-input", `${folder} has not been encoded; run encode on it first.`);
+    return memory.push(remote, sharing("pushing", work));
+  }
+
+  /** Takes over what others have encoded of a folder's contents; the folder is indexed first. */
+  async pullMemory(folder: string, url: string, work: Work = {}): Promise<PullResult> {
+    const remote = openRemote(url);
+    const open = this.#folder(folder);
+    await open.index(work);
+    const memory = await this.#memoryOf(open);
+    await memory.attach(open.catalogue.files());
+    return memory.pull(remote, sharing("pulling", work));
   }
 
   /**
@@ -282,6 +302,11 @@ export class Engine {
     return open;
   }
 }
+
+const sharing = (phase: string, { signal, onProgress }: Work) => ({
+  signal,
+  onProgress: (done: number, total: number) => onProgress?.({ kind: "work", phase, done, total }),
+});
 
 /** A folder's catalogue; indexing it happens once at a time. */
 class OpenFolder {

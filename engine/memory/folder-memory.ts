@@ -18,8 +18,10 @@ import {
   folderReader,
 } from "./encoding-job.ts";
 import type { CompletionPlace, MemoryContext } from "./memory-context.ts";
+import type { Remote } from "./remote.ts";
 import { type FoundBlock, type RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
 import { memoryFingerprint, SegmentStore } from "./segment-store.ts";
+import { type PullResult, type PushResult, pullMemory, pushMemory, type ShareOptions } from "./sharing.ts";
 
 /** The model that encodes, and when it may. */
 export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "turn"> {
@@ -119,6 +121,16 @@ export class FolderMemory {
   /** Makes this the memory of the catalogue's files without encoding any. */
   async attach(files: readonly StoredFile[]): Promise<void> {
     await this.#memory.update(searchedFiles(files));
+  }
+
+  /** Brings what is encoded to a place where others can take it from. Errors: no-access, cancelled. */
+  push(remote: Remote, options: ShareOptions = {}): Promise<PushResult> {
+    return pushMemory(this.#memory, this.#deps.store, remote, options);
+  }
+
+  /** Takes over what others have encoded. Errors: no-access, disk-full, cancelled. */
+  pull(remote: Remote, options: ShareOptions = {}): Promise<PullResult> {
+    return pullMemory(this.#memory, this.#deps.store, remote, options);
   }
 
   /** Holds the background work, until `resume`. */

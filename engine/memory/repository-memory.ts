@@ -137,6 +137,11 @@ export class RepositoryMemory {
     return this.#index.top(query, k, allowed);
   }
 
+  /** All contents that are encoded. */
+  encoded(): Iterable<Encoded> {
+    return this.#encoded.values();
+  }
+
   /** The numbers of all blocks. */
   *blocks(): Generator<number> {
     for (const { firstBlock, segment } of this.#encoded.values()) {

@@ -5,7 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
-import { join } from "node:path";
+import { rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import { removeAbandoned, temporaryName } from "../models/temporary-file.ts";
@@ -20,6 +21,9 @@ const TOUCH_MS = 24 * 60 * 60 * 1000;
 const ROOM = 0.9;
 
 const SUFFIX = ".segment";
+
+/** No file that is encoded is large enough for more: a token has at least one byte. */
+const MAX_SEGMENT_BYTES = 512 * 1024 * 1024;
 
 /** Identifies all that decides how a file's bytes are encoded: the model's weights and its tokenizer. */
 export function memoryFingerprint({ weights }: Pick<HybridModel, "weights">, modelFolder: string): string {
@@ -91,6 +95,39 @@ export class SegmentStore {
     return SegmentWriter.create(this.#pathOf(id), tempPath, Buffer.from(id, "hex"), nTokens, this.shape);
   }
 
+  /** The name under which a segment is shared. */
+  nameOf(id: string): string {
+    return `${id.slice(0, 2)}/${id}${SUFFIX}`;
+  }
+
+  /** Takes in a segment from elsewhere; false where it is not whole or not the one with this id. Errors: disk-full. */
+  async takeIn(id: string, bytes: AsyncIterable<Uint8Array>): Promise<boolean> {
+    const path = this.#pathOf(id);
+    const tempPath = temporaryName(join(this.#tempDir, id));
+    try {
+      let size = 0;
+      const bounded = async function* () {
+        for await (const chunk of bytes) {
+          size += chunk.length;
+          if (size > MAX_SEGMENT_BYTES) throw new SegmentDamage("it is too long");
+          yield chunk;
+        }
+      };
+      await writeFile(tempPath, bounded());
+      Segment.verify(tempPath, Buffer.from(id, "hex"), this.shape);
+      mkdirSync(dirname(path), { recursive: true });
+      await rename(tempPath, path);
+      if (this.#sizeBytes !== undefined) this.#sizeBytes += size;
+      return true;
+    } catch (error) {
+      if (!(error instanceof SegmentDamage)) throw fileError(error, path);
+      this.#log(`A shared memory segment is left out: ${error.message} (${id}).`);
+      return false;
+    } finally {
+      rmSync(tempPath, { force: true });
+    }
+  }
+
   /** Removes a segment that is not what was written; it will be encoded anew. */
   discard(id: string, reason: string): void {
     this.#log(`A memory segment cannot be used and is encoded again: ${reason} (${this.#pathOf(id)}).`);
@@ -139,7 +176,7 @@ export class SegmentStore {
   }
 
   #pathOf(id: string): string {
-    return join(this.#dir, id.slice(0, 2), `${id}${SUFFIX}`);
+    return join(this.#dir, this.nameOf(id));
   }
 
   #touch(path: string, usedMs: number): void {

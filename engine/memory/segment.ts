@@ -192,8 +192,20 @@ export class Segment {
     }
   }
 
+  /** Reads all of a segment. Throws SegmentDamage where a bit of it is wrong. */
+  static verify(path: string, id: Uint8Array, shape: SegmentShape): void {
+    const opened = Segment.open(path, id, shape);
+    if (!opened) throw new SegmentDamage("it is gone");
+    for (let block = 0; block < opened.segment.nBlocks; block++) opened.segment.read(block);
+  }
+
   get nBlocks(): number {
     return this.#tables.length / 3;
+  }
+
+  /** On disk. */
+  get sizeBytes(): number {
+    return segmentBytes(this.nTokens, this.#shape);
   }
 
   lines(block: number): LineRange {

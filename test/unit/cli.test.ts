@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { defaultModelDir } from "../../engine/paths.ts";
 import { randomChatModel } from "./random-chat-model.ts";
 import { cacheEnv, folderWith, PROJECT, runCli } from "./run-cli.ts";
@@ -73,6 +74,13 @@ test("complete gives text for a place in a file, looking at the memory once the 
     assert.equal(paths.has("src/duration.ts"), false);
   }
   assert.match(runCli(["encode", folder], env).stdout, /^0 files encoded/);
+
+  // Somebody else takes it over and has nothing to encode.
+  const shared = pathToFileURL(mkdtempSync(join(tmpdir(), "longsight-shared-"))).href;
+  assert.match(runCli(["memory", "push", folder, shared], env).stdout, /^4 segments pushed/);
+  const other = { ...cacheEnv(), INIT_CWD: folder };
+  assert.match(runCli(["memory", "pull", folder, shared], other).stdout, /^4 segments pulled; 0 have not been pushed/);
+  assert.match(runCli(["encode", folder], other).stdout, /^0 files encoded/);
 });
 
 test("generate is the same text for the same seed", () => {
@@ -121,6 +129,8 @@ test("bad input is one sentence with cause and remedy", () => {
   refused(["ask", file, "where is it parsed?"], /is not a folder; give a folder\./);
   refused(["ask", folder, ""], /^The question is empty; /);
   refused(["ask", folder, "where is it?"], /^The question names nothing to look for; /);
+  refused(["memory", "push", folder, "https://example.org"], /has not been encoded; run encode on it first\./);
+  refused(["memory", "pull", folder, "nowhere"], /is no place to share memory; give a file:/);
   refused(["complete", file], /is not a place; give file:line:col/);
   refused(["complete", `${file}:99:1`], /there is no line 99; give a line from 1 on\./);
   refused(["generate", "x", "--temperature", "hot"], /^--temperature takes a number, not "hot"\./);

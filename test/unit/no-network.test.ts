@@ -25,6 +25,7 @@ test("the guard catches what uses the network", () => {
 test("no command of the terminal opens a connection", () => {
   const commands = [
     ["index", folder],
+    ["encode", folder],
     ["ask", folder, "how are two colours mixed?"],
     ["complete", join(folder, "src/colour.ts:3:10")],
     ["generate", "import ", "--max-tokens", "4"],
