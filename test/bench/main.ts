@@ -1,0 +1,26 @@
+/**
+ * `npm run bench -- quick|full [--json]`: the figures of speed and size, as a table or as {rows}. Quick ends within five
+ * minutes and leaves out the memory of a million tokens.
+ */
+import { parseArgs } from "node:util";
+import { testData } from "../data.ts";
+import { benchExternal } from "./external.ts";
+import { benchMemory } from "./memory.ts";
+import { formatRows, type Row } from "./rows.ts";
+
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
+const [mode = "quick"] = positionals;
+if (mode !== "quick" && mode !== "full") {
+  console.error(`There is no benchmark ${mode}; use quick or full.`);
+  process.exit(1);
+}
+
+const rows: Row[] = [];
+const tokenizer = testData("tokenizers/qwen2");
+if (tokenizer.skip) console.error(`Skipped the external model: ${tokenizer.skip}.`);
+else rows.push(...(await benchExternal(mode === "quick" ? 8 : 30)));
+if (mode === "full") rows.push(...(await benchMemory()));
+
+console.log(values.json ? JSON.stringify({ rows }, null, 2) : formatRows(rows));
+// llama.cpp's library keeps threads of its own.
+process.exit(0);
