@@ -7,7 +7,7 @@ import { ByteFile } from "./files/byte-file.ts";
 import type { FileSlice, Matrix, Weights } from "./types.ts";
 import { FORMAT_VERSION, HEADER_BYTES, MAGIC, type Part, type StoredWeight } from "./weight-format.ts";
 
-const PIECE_BYTES = 8 << 20;
+const PIECE_BYTES = 1 << 20;
 
 /** Weights that lie in a file of their own. */
 export interface StoredWeights extends Weights {
@@ -22,9 +22,10 @@ export async function readWeights(path: string, fingerprint: string): Promise<St
   const file = new ByteFile(path);
   try {
     const stored = readIndex(file);
+    const piece = new Uint8Array(PIECE_BYTES);
     for (const { data, scales } of stored) {
-      await verify(file, data);
-      if (scales) await verify(file, scales);
+      await verify(file, data, piece);
+      if (scales) await verify(file, scales, piece);
     }
     return new MappedWeights(file, fingerprint, stored);
   } catch (error) {
@@ -41,9 +42,9 @@ function readIndex(file: ByteFile): StoredWeight[] {
   return JSON.parse(Buffer.from(index).toString("utf8")) as StoredWeight[];
 }
 
-async function verify(file: ByteFile, part: Part): Promise<void> {
+/** Reads a part through `piece`, one for all parts: memory that was used once is not given back at once. */
+async function verify(file: ByteFile, part: Part, piece: Uint8Array): Promise<void> {
   file.check(part.offset, part.sizeBytes);
-  const piece = new Uint8Array(Math.min(PIECE_BYTES, part.sizeBytes));
   let sum = 0;
   for (let done = 0; done < part.sizeBytes; done += PIECE_BYTES) {
     const bytes = piece.subarray(0, Math.min(PIECE_BYTES, part.sizeBytes - done));
