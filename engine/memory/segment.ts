@@ -10,7 +10,18 @@
  * Numbers are little-endian. The head is read when a memory is opened and its checksum covers all that stays in RAM; a
  * block is read, and its own checksum compared, when a text attends to it.
  */
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { fileError } from "../errors.ts";
@@ -115,7 +126,9 @@ export class SegmentWriter {
       mkdirSync(dirname(this.#path), { recursive: true });
       renameSync(this.#tempPath, this.#path);
     } catch (error) {
-      throw fileError(error, this.#path);
+      // Where open files cannot be replaced another process has written the same segment and reads it now.
+      if (!existsSync(this.#path)) throw fileError(error, this.#path);
+      this.abort();
     }
   }
 
