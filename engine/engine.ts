@@ -6,6 +6,7 @@ import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { type AskResult as Answer, ask, type Citation } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
+import { scopedCatalogue } from "./ask/scope.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
 import type { CopyIndex } from "./complete/copy-index.ts";
@@ -50,6 +51,8 @@ export interface AskParams {
   /** A chat model that writes the answer; without one the answer is quoted from the folder. */
   readonly model?: string;
   readonly maxCitations?: number;
+  /** Only what lies here is looked at: files below the folder, and folders with "/" at their end. Empty: everything. */
+  readonly paths?: readonly string[];
 }
 
 export interface AskResult extends Omit<Answer, "timingsMs"> {
@@ -165,15 +168,17 @@ export class Engine {
    * Answers a question about a folder, which is indexed first if this engine has not done so yet: later changes are
    * taken up by index().
    */
-  async ask({ folder, question, model, maxCitations }: AskParams, work: Work = {}): Promise<AskResult> {
+  async ask({ folder, question, model, maxCitations, paths = [] }: AskParams, work: Work = {}): Promise<AskResult> {
     const startMs = performance.now();
     const open = this.#folder(folder);
     if (!open.isIndexed) await this.#index(open, work);
     const indexMs = performance.now() - startMs;
+    const isScoped = paths.length > 0;
+    const catalogue = isScoped ? scopedCatalogue(open.catalogue, paths) : open.catalogue;
     const answer = (chatModel?: ReturnType<typeof chatModelOf>) =>
       ask(
         question,
-        { catalogue: open.catalogue, folderName: basename(open.path), chatModel },
+        { catalogue, isScoped, folderName: basename(open.path), chatModel },
         {
           maxCitations,
           signal: work.signal,

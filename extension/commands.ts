@@ -53,6 +53,7 @@ async function showMenu(indexes: Indexes): Promise<void> {
       command: "longsight.updateIndex",
     })),
     separator,
+    { label: `$(comment-discussion) ${vscode.l10n.t("Ask about the workspace")}`, command: "longsight.ask" },
     { label: `$(sync) ${vscode.l10n.t("Bring the index up to date")}`, command: "longsight.updateIndex" },
     { label: `$(debug-restart) ${vscode.l10n.t("Restart the engine")}`, command: "longsight.restartEngine" },
     { label: `$(output) ${vscode.l10n.t("Show the log")}`, command: "longsight.showLog" },

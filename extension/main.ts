@@ -1,11 +1,17 @@
 /** Where the editor enters: makes the parts and connects them. Nothing heavy happens here; the engine starts when needed. */
 import * as vscode from "vscode";
+import { Answerer } from "./chat/answerer.ts";
+import { registerMcp } from "./chat/mcp.ts";
+import { registerModelProvider } from "./chat/model-provider.ts";
+import { registerParticipant } from "./chat/participant.ts";
+import { registerSearchTool } from "./chat/search-tool.ts";
+import { ChatView } from "./chat/view.ts";
 import { registerCommands } from "./commands.ts";
 import { CompletionProvider } from "./completion/provider.ts";
 import { EngineHost } from "./engine-host.ts";
 import { log } from "./log.ts";
 import { settings } from "./settings.ts";
-import { createStatus } from "./status.ts";
+import { createRestrictedStatus, createStatus } from "./status.ts";
 import { Indexes } from "./workspace/indexes.ts";
 
 let running: EngineHost | undefined;
@@ -18,7 +24,12 @@ export function activate(context: vscode.ExtensionContext): void {
   if (vscode.workspace.isTrusted) start(context, engine);
   else {
     log.info("The workspace is not trusted: no engine, no index, no completions.");
-    context.subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => start(context, engine)));
+    const status = createRestrictedStatus();
+    const granted = vscode.workspace.onDidGrantWorkspaceTrust(() => {
+      status.dispose();
+      start(context, engine);
+    });
+    context.subscriptions.push(status, granted);
   }
   log.info(`Activated in ${(performance.now() - startMs).toFixed(1)} ms.`);
 }
@@ -27,7 +38,18 @@ export function activate(context: vscode.ExtensionContext): void {
 function start(context: vscode.ExtensionContext, engine: EngineHost): void {
   const indexes = new Indexes(engine);
   const completions = new CompletionProvider(engine, () => indexes.revision);
-  context.subscriptions.push(indexes, completions, createStatus(engine, indexes), registerCommands(engine, indexes));
+  const answerer = new Answerer(engine);
+  context.subscriptions.push(
+    indexes,
+    completions,
+    new ChatView(context, indexes, answerer),
+    createStatus(engine, indexes),
+    registerCommands(engine, indexes),
+    registerParticipant(context, indexes, answerer),
+    registerModelProvider(engine, indexes, answerer),
+    registerSearchTool(indexes, answerer),
+    registerMcp(context, engine, indexes),
+  );
   if (settings.indexOnOpen()) void indexes.updateAll();
 }
 

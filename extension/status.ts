@@ -24,6 +24,17 @@ export function createStatus(engine: EngineHost, indexes: Indexes): vscode.Dispo
   return vscode.Disposable.from(item, engine.onDidChangeState(show), indexes.onDidChange(show));
 }
 
+/** The item of a workspace that is not trusted; returns what ends it. */
+export function createRestrictedStatus(): vscode.Disposable {
+  const item = vscode.window.createStatusBarItem("longsight.status", vscode.StatusBarAlignment.Right, 100);
+  item.name = "Longsight";
+  item.text = "$(shield) Longsight";
+  item.tooltip = vscode.l10n.t("Longsight is off until the workspace is trusted. Click to manage trust.");
+  item.command = "workbench.trust.manage";
+  item.show();
+  return item;
+}
+
 function summary(engine: EngineHost, indexes: Indexes): { icon: string; text: string; isFailure?: boolean } {
   if (engine.state === "failed")
     return { icon: "error", text: vscode.l10n.t("Longsight: engine stopped"), isFailure: true };

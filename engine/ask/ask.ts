@@ -14,6 +14,8 @@ export interface AskDeps {
   readonly folderName: string;
   /** Writes the answer in prose; without one the answer is quoted from the repository. */
   readonly chatModel?: ChatModel;
+  /** The user has said where to look: the best that is there answers, however little it fits. */
+  readonly isScoped?: boolean;
 }
 
 export interface AskOptions {
@@ -66,7 +68,7 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
   const retrieved = retrieve(parseQuery(question), deps.catalogue);
   const elapsed = () => performance.now() - start;
   const model = deps.chatModel?.name ?? EXTRACTIVE;
-  if (!isSupported(retrieved)) {
+  if (retrieved.spans.length === 0 || !(deps.isScoped || isSupported(retrieved))) {
     const answer = `I did not find this in ${deps.folderName}.`;
     options.onText?.(answer);
     return { found: false, answer, citations: [], model, timingsMs: { citations: elapsed(), total: elapsed() } };

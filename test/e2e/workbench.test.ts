@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { packageVsix } from "../../build.mjs";
+import { chat } from "./scenarios/chat.ts";
 import { completions } from "./scenarios/completions.ts";
 import { engine } from "./scenarios/engine.ts";
 import { Workbench, type WorkbenchOptions } from "./workbench.ts";
@@ -41,4 +42,5 @@ test("the extension in a real workbench", { skip }, async (context) => {
   };
   await scenario("inline completions", completions, { settings: noOtherSuggestions });
   await scenario("engine", engine);
+  await scenario("chat", chat);
 });

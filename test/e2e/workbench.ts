@@ -37,9 +37,9 @@ const QUIET_SETTINGS = {
   "git.openRepositoryInParentFolders": "never",
   "files.autoSave": "off",
 };
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 120_000;
 /** How long the page may take for anything. Two cores shared with others are slow at times. */
-const PAGE_LIMIT_MS = 45_000;
+const PAGE_LIMIT_MS = 90_000;
 
 export class Workbench {
   /** Where the copies of the folders lie, in the order given. */
@@ -138,15 +138,17 @@ export class Workbench {
     return page;
   }
 
-  /** Runs a command by its title in the palette. */
-  async command(title: string): Promise<void> {
+  /** Runs a command by its title in the palette. One that asks for something leaves the box open. */
+  async command(title: string, asks = false): Promise<void> {
     await this.page.keyboard.press("F1");
     await this.#pick(`>${title}`);
+    if (!asks) await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }
 
   async openFile(name: string): Promise<void> {
     await this.page.keyboard.press("Control+P");
     await this.#pick(name);
+    await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
     await this.page.locator(`.monaco-editor[data-uri$="/${name}"]`).first().waitFor();
   }
 
@@ -154,6 +156,7 @@ export class Workbench {
   async goTo(line: number, column: number): Promise<void> {
     await this.page.keyboard.press("Control+G");
     await this.#pick(`:${line}:${column}`, false);
+    await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }
 
   async #pick(text: string, waitForRow = true): Promise<void> {
@@ -162,7 +165,6 @@ export class Workbench {
     if (waitForRow) await this.page.locator(".quick-input-list .monaco-list-row").first().waitFor();
     await this.page.waitForTimeout(200);
     await this.page.keyboard.press("Enter");
-    await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }
 
   /** The ghost text shown at the moment, its pieces joined; "" where there is none. */
@@ -193,6 +195,16 @@ export class Workbench {
     await this.page.keyboard.press("Control+A");
     await this.page.keyboard.press("Control+C");
     return this.page.evaluate(() => navigator.clipboard.readText());
+  }
+
+  /** Where the status bar says the cursor is, and how much is selected. */
+  async cursorPosition(): Promise<string> {
+    return (await this.page.locator("#status\\.editor\\.selection").textContent()) ?? "";
+  }
+
+  /** Opens a view by its name in the activity bar. */
+  async openView(name: string): Promise<void> {
+    await this.page.locator(`.activitybar .action-item a[aria-label^="${name}"]`).click();
   }
 
   /** The inside of the webview whose title is shown at the moment. */

@@ -38,9 +38,8 @@ export async function completions(context: TestContext, workbench: Workbench): P
     await page.waitForTimeout(500);
     assert.equal(await workbench.ghostText(), spot.text.slice(1));
     await page.keyboard.press("Backspace");
-    await page.keyboard.press("Backspace");
-    await page.keyboard.type(lastKey);
-    assert.equal(await workbench.waitForGhostText(), spot.text);
+    await page.waitForTimeout(500);
+    assert.equal(await workbench.ghostText(), spot.text);
   });
 
   await context.test("Tab takes it into the file", async () => {
@@ -59,7 +58,7 @@ async function findSpot(folder: string): Promise<Spot> {
       for (const [index, line] of lines.entries()) {
         const before = line.slice(0, Math.ceil(line.length * share));
         // Keys that make the editor type more of its own would change the place.
-        if (!/\w[\w ,.=+]$/.test(before)) continue;
+        if (!/\w$/.test(before)) continue;
         const place = {
           path: file,
           prefix: [...lines.slice(0, index), before].join("\n"),
@@ -67,7 +66,7 @@ async function findSpot(folder: string): Promise<Spot> {
         };
         const { text } = await engine.complete({ ...place, maxTokens: 64 });
         const shown = filtered(text, place);
-        if (/^.{3,60}$/.test(shown)) return { file, line: index + 1, before, text: shown };
+        if (/^\S.{2,60}$/.test(shown)) return { file, line: index + 1, before, text: shown };
       }
     }
   } finally {

@@ -1,0 +1,9 @@
+/** The editor's tokens as the platform's signals. */
+import type * as vscode from "vscode";
+
+export function signalOf(token: vscode.CancellationToken): AbortSignal {
+  const controller = new AbortController();
+  if (token.isCancellationRequested) controller.abort();
+  token.onCancellationRequested(() => controller.abort());
+  return controller.signal;
+}

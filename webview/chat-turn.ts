@@ -1,0 +1,157 @@
+/** Draws one question with its answer, sources and actions. */
+import { renderMarkdown } from "./markdown.ts";
+import type { FromPanel, Turn } from "./messages.ts";
+
+type Strings = Record<string, string>;
+type Citation = Turn["citations"][number];
+
+export interface TurnContext {
+  readonly strings: Strings;
+  readonly isLast: boolean;
+  readonly send: (message: FromPanel) => void;
+}
+
+/** An element with a class, children and attributes. Strings become text, never HTML. */
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  className = "",
+  children: readonly (Node | string)[] = [],
+  attributes: Record<string, string> = {},
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** A button with a picture of the codicon font and a name for those who do not see it. */
+export function iconButton(icon: string, label: string, onClick: () => void): HTMLButtonElement {
+  const picture = element("span", `codicon codicon-${icon}`, [], { "aria-hidden": "true" });
+  const button = element("button", "icon", [picture], { type: "button", title: label, "aria-label": label });
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+export function drawTurn(turn: Turn, context: TurnContext): HTMLElement {
+  const { strings } = context;
+  const article = element("article", "turn", [], { "data-state": turn.state, "data-id": String(turn.id) });
+  article.append(drawQuestion(turn));
+  if (turn.answer) article.append(drawAnswer(turn, context));
+  if (turn.state === "asking" && !turn.answer) {
+    article.append(element("p", "waiting", [strings.searching], { role: "status" }));
+  }
+  if (turn.error) article.append(element("p", "error", [turn.error], { role: "alert" }));
+  if (turn.state === "stopped") article.append(element("p", "note", [strings.stopped]));
+  if (turn.citations.length > 0) article.append(drawSources(turn, context), drawScores(turn, strings));
+  if (turn.state !== "asking") article.append(drawFooter(turn, context));
+  return article;
+}
+
+function drawQuestion(turn: Turn): HTMLElement {
+  const mentions = turn.mentions.map(({ kind, label }) => element("span", `chip ${kind}`, [`@${label}`]));
+  return element("div", "question", [element("p", "", [turn.question]), ...mentions], {
+    role: "heading",
+    "aria-level": "2",
+  });
+}
+
+function drawAnswer(turn: Turn, context: TurnContext): HTMLElement {
+  const answer = element("div", "answer", [], { "aria-live": "polite", "aria-busy": String(turn.state === "asking") });
+  // Safe: markdown-it with html off, and no rule of ours that writes anything unescaped.
+  answer.innerHTML = renderMarkdown(turn.answer);
+  for (const mark of answer.querySelectorAll<HTMLButtonElement>("button.mark")) {
+    const citation = turn.citations[Number(mark.dataset.citation) - 1];
+    if (!citation) {
+      mark.replaceWith(`[${mark.dataset.citation}]`);
+      continue;
+    }
+    mark.title = placeOf(citation);
+    mark.setAttribute("aria-label", placeOf(citation));
+    mark.addEventListener("click", () => open(turn, citation, context));
+  }
+  for (const figure of answer.querySelectorAll<HTMLElement>("figure.code")) addCodeActions(figure, context);
+  return answer;
+}
+
+function addCodeActions(figure: HTMLElement, { strings, send }: TurnContext): void {
+  const code = () => figure.querySelector("code")?.textContent ?? "";
+  figure.prepend(
+    element(
+      "div",
+      "toolbar",
+      [
+        iconButton("copy", strings.copy, () => send({ type: "copy", code: code() })),
+        iconButton("insert", strings.insert, () => send({ type: "insert", code: code() })),
+        iconButton("diff", strings.apply, () => send({ type: "apply", code: code() })),
+      ],
+      { role: "toolbar", "aria-label": strings.codeActions },
+    ),
+  );
+}
+
+export function placeOf({ file, startLine, endLine }: Citation): string {
+  return startLine === endLine ? `${file}:${startLine}` : `${file}:${startLine}-${endLine}`;
+}
+
+function open(turn: Turn, { file, startLine, endLine }: Citation, { send }: TurnContext): void {
+  send({ type: "open", folder: turn.folder, file, startLine, endLine });
+}
+
+function drawSources(turn: Turn, context: TurnContext): HTMLElement {
+  const items = turn.citations.map((citation, index) => {
+    const name = citation.file.split("/").at(-1) ?? citation.file;
+    const lines =
+      citation.startLine === citation.endLine ? `${citation.startLine}` : `${citation.startLine}-${citation.endLine}`;
+    const link = element(
+      "button",
+      "source",
+      [
+        element("span", "number", [String(index + 1)]),
+        element("span", "file", [`${name}:${lines}`]),
+        element("span", "symbol", [citation.symbol ?? ""]),
+        element("span", "path", [citation.file]),
+      ],
+      { type: "button", title: placeOf(citation), "aria-label": `${placeOf(citation)} ${citation.symbol ?? ""}` },
+    );
+    link.addEventListener("click", () => open(turn, citation, context));
+    return element("li", "", [link]);
+  });
+  return element("ol", "sources", items, { "aria-label": context.strings.sources });
+}
+
+/** Why these sources: their scores as numbers and as bars, and the lines themselves. */
+function drawScores(turn: Turn, strings: Strings): HTMLElement {
+  const best = Math.max(...turn.citations.map(({ score }) => score));
+  const rows = turn.citations.map((citation, index) => {
+    const bar = element("meter", "", [], { min: "0", max: String(best), value: String(Math.max(0, citation.score)) });
+    bar.setAttribute("aria-label", `${strings.score} ${citation.score}`);
+    const detail = [citation.signature, citation.doc].filter((part) => part !== null).join(" - ");
+    return element("li", "", [
+      element("div", "row", [
+        element("span", "number", [String(index + 1)]),
+        element("span", "place", [placeOf(citation)]),
+        bar,
+        element("span", "value", [citation.score.toFixed(1)]),
+      ]),
+      ...(detail ? [element("p", "detail", [detail])] : []),
+    ]);
+  });
+  return element("details", "why", [
+    element("summary", "", [strings.whyThese]),
+    element("p", "note", [strings.scoreNote]),
+    element("ol", "", rows),
+  ]);
+}
+
+function drawFooter(turn: Turn, { strings, isLast, send }: TurnContext): HTMLElement {
+  const facts = [
+    turn.freshness,
+    turn.model === "extractive" ? strings.quoted : turn.model,
+    turn.totalMs === undefined ? undefined : `${Math.round(turn.totalMs)} ms`,
+  ];
+  const footer = element("footer", "", [element("span", "", [facts.filter(Boolean).join(" · ")])]);
+  footer.append(iconButton("copy", strings.copyAnswer, () => send({ type: "copy", code: turn.answer })));
+  if (isLast) footer.append(iconButton("refresh", strings.regenerate, () => send({ type: "regenerate", id: turn.id })));
+  return footer;
+}
