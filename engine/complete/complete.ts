@@ -14,6 +14,7 @@ import { type CursorContext, leadingLines, lineEnding, trailingLines, withPlainL
 import { Copier, likeliest } from "./copier.ts";
 import { type CopyIndex, MAX_MATCH } from "./copy-index.ts";
 import { completionEnd, withoutSuffixOverlap } from "./end.ts";
+import { completesSecret, shownSafely } from "./secrets.ts";
 
 /** What a completion may see of the repository beside the text around the cursor. */
 export interface RepositoryContext {
@@ -41,8 +42,8 @@ export interface Completion {
   readonly text: string;
   /** Tokens generated. */
   readonly nTokens: number;
-  /** The model ended it, its line or block was complete, or maxTokens was reached. */
-  readonly stoppedBy: "model" | "end" | "length";
+  /** The model ended it, its line or block was complete, maxTokens was reached, or it was a secret: then it is "". */
+  readonly stoppedBy: "model" | "end" | "length" | "secret";
   readonly timingsMs: { readonly prompt: number; readonly total: number };
   /** What was looked at of the repository's memory, null where there is none. */
   readonly memory: MemoryTrace | null;
@@ -110,9 +111,10 @@ export async function completeAt(
       return finished(text, nTokens, "model");
     }
     text += decoder.push(id);
+    if (completesSecret(prefix, text, suffix)) return finished("", nTokens + 1, "secret");
     const end = completionEnd(prefix, suffix, text);
     if (end !== undefined) return finished(text.slice(0, end), nTokens + 1, "end");
-    onText?.(restored(text));
+    onText?.(restored(shownSafely(text)));
     ids.push(id);
     copyContext = Buffer.concat([copyContext, tokenizer.bytes(id)]);
     proposal = copier.propose(copyContext);
