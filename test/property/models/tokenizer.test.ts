@@ -2,17 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { LongsightError } from "../../engine/errors.ts";
-import { characterAlphabet } from "../../engine/models/tokenizer/alphabet.ts";
-import { cutSplit } from "../../engine/models/tokenizer/cut.ts";
-import { tokenizerFromGguf } from "../../engine/models/tokenizer/gguf.ts";
-import { tokenizerFromJson } from "../../engine/models/tokenizer/huggingface.ts";
-import { MergeTable, mergeSymbols } from "../../engine/models/tokenizer/merge.ts";
-import { mergesFromScores } from "../../engine/models/tokenizer/scores.ts";
-import { unsplit } from "../../engine/models/tokenizer/split.ts";
-import { BpeTokenizer } from "../../engine/models/tokenizer/tokenizer.ts";
-import { type TokenKind, vocabulary } from "../../engine/models/tokenizer/vocabulary.ts";
-import { byteLevelJson, gpt2Pattern, sentencePieceValues } from "../unit/models/tokenizer/small.ts";
+import { LongsightError } from "../../../engine/errors.ts";
+import { characterAlphabet } from "../../../engine/models/tokenizer/alphabet.ts";
+import { cutSplit } from "../../../engine/models/tokenizer/cut.ts";
+import { tokenizerFromGguf } from "../../../engine/models/tokenizer/gguf.ts";
+import { tokenizerFromJson } from "../../../engine/models/tokenizer/huggingface.ts";
+import { MergeTable, mergeSymbols } from "../../../engine/models/tokenizer/merge.ts";
+import { mergesFromScores } from "../../../engine/models/tokenizer/scores.ts";
+import { unsplit } from "../../../engine/models/tokenizer/split.ts";
+import { BpeTokenizer } from "../../../engine/models/tokenizer/tokenizer.ts";
+import { type TokenKind, vocabulary } from "../../../engine/models/tokenizer/vocabulary.ts";
+import { byteLevelJson, gpt2Pattern, sentencePieceValues } from "../../unit/models/tokenizer/small.ts";
 
 const utf8 = new TextEncoder();
 const byteLevel = tokenizerFromJson(byteLevelJson());
