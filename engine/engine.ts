@@ -234,9 +234,7 @@ export class Engine {
 
   /** What a model file holds and needs. */
   inspect(path: string, { signal, onProgress }: Work = {}): Promise<ModelReport> {
-    const report = (done: number, total: number) =>
-      onProgress?.({ kind: "work", phase: "measuring the rounding", done, total });
-    return inspectModel(path, { signal, onProgress: report });
+    return inspectModel(path, { signal, onProgress: (progress) => onProgress?.({ kind: "work", ...progress }) });
   }
 
   /** Closes what is open; what is at work fails or finishes first. */

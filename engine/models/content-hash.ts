@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { cacheDir } from "../paths.ts";
 import { ByteFile } from "./files/byte-file.ts";
+import { type ModelWork, megabytes } from "./model-work.ts";
 import { temporaryName } from "./temporary-file.ts";
 
 const PIECE_BYTES = 8 << 20;
@@ -13,9 +14,17 @@ const PIECE_BYTES = 8 << 20;
 const SETTLE_MS = 2000;
 
 /** Hashes files in the given order, one after another; yields to other work between pieces. */
-export async function contentHash(paths: readonly string[], signal?: AbortSignal): Promise<string> {
+export async function contentHash(paths: readonly string[], { onProgress, signal }: ModelWork = {}): Promise<string> {
   const all = createHash("sha256");
-  for (const path of paths) all.update(await fileHash(path, signal));
+  const sizes = paths.map((path) => statSync(path).size);
+  const total = megabytes(sizes.reduce((sum, size) => sum + size, 0));
+  let doneBytes = 0;
+  const onBytes = (bytes: number) => {
+    signal?.throwIfAborted();
+    doneBytes += bytes;
+    onProgress?.({ phase: "reading the model", done: megabytes(doneBytes), total });
+  };
+  for (const path of paths) all.update(await fileHash(path, onBytes));
   return all.digest("hex");
 }
 
@@ -23,12 +32,12 @@ export async function contentHash(paths: readonly string[], signal?: AbortSignal
  * Remembers a hash under the file's size, times, device and inode. That is safe because any write sets ctime, which
  * programs cannot set back, and a replaced file has another inode; whatever differs only costs reading the file again.
  */
-async function fileHash(path: string, signal: AbortSignal | undefined): Promise<string> {
+async function fileHash(path: string, onBytes: (bytes: number) => void): Promise<string> {
   const identity = identityOf(path);
   const memo = join(cacheDir(), "weights", "hashes", createHash("sha256").update(realpathSync(path)).digest("hex"));
   const known = readMemo(memo, identity);
   if (known) return known;
-  const hash = await readHash(path, signal);
+  const hash = await readHash(path, onBytes);
   const settled = Date.now() - Number(statSync(path).ctimeMs) > SETTLE_MS;
   if (settled && identityOf(path) === identity) writeMemo(memo, `${identity} ${hash}\n`);
   return hash;
@@ -60,7 +69,7 @@ function writeMemo(memo: string, text: string): void {
   }
 }
 
-async function readHash(path: string, signal: AbortSignal | undefined): Promise<string> {
+async function readHash(path: string, onBytes: (bytes: number) => void): Promise<string> {
   const file = new ByteFile(path);
   try {
     const hash = createHash("sha256");
@@ -70,7 +79,7 @@ async function readHash(path: string, signal: AbortSignal | undefined): Promise<
       file.readInto(bytes, offset);
       hash.update(bytes);
       await setImmediate();
-      signal?.throwIfAborted();
+      onBytes(bytes.length);
     }
     return hash.digest("hex");
   } finally {

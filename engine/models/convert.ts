@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { dequantise } from "./dequantise.ts";
 import { damaged } from "./files/byte-file.ts";
 import { type ModelFile, requireTensor } from "./files/model-file.ts";
-import { type ErrorSums, quantise, relativeError, repackQ4_0, repackQ8_0 } from "./quantise.ts";
+import { type ErrorSums, noError, quantise, relativeError, repackQ4_0, repackQ8_0 } from "./quantise.ts";
 import { requiredWeights, tensorName, type WeightSpec } from "./tensor-names.ts";
 import type { DecoderConfig, Matrix, TensorType } from "./types.ts";
 
@@ -85,7 +85,7 @@ function targetOf(file: ModelFile, conversion: Conversion, setting: WeightSettin
 
 /** The relative error of int4 over evenly spaced rows. */
 function int4Error(file: ModelFile, conversion: Conversion): number {
-  const sums = { squaredError: 0, squaredWeights: 0 };
+  const sums = noError();
   const step = Math.max(1, Math.floor(conversion.rows / SAMPLE_ROWS));
   for (let row = 0; row < conversion.rows; row += step) {
     const weights = new Float32Array(conversion.cols);
@@ -106,7 +106,7 @@ export async function measureRounding(
   conversion: Conversion,
   signal: AbortSignal | undefined,
 ): Promise<ErrorSums> {
-  const sums = { squaredError: 0, squaredWeights: 0 };
+  const sums = noError();
   if (isExact(conversion)) return sums;
   for (const piece of pieces(conversion)) {
     convertRows(file, conversion, piece, sums);

@@ -1,21 +1,18 @@
 /** Looks at a model without running it: what its files hold, what becomes of its weights, whether Longsight runs it. */
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { LongsightError } from "../errors.ts";
 import { readConfig } from "./config.ts";
-import { type Conversion, isExact, measureRounding, planConversion } from "./convert.ts";
+import { type ConversionReport, conversionReport, convertedBytes } from "./conversion-report.ts";
+import { type Conversion, planConversion } from "./convert.ts";
 import type { ModelFile } from "./files/model-file.ts";
 import { openModelFile } from "./files/open.ts";
 import { fillInTheMiddle } from "./fim.ts";
 import { openHybrid } from "./hybrid.ts";
 import { HYBRID_FORMAT, type HybridConfig, isHybrid, SCALE_ENDING } from "./hybrid-config.ts";
 import { clipped } from "./messages.ts";
-import { locateWeights, withCancelled } from "./open-model.ts";
-import { type ErrorSums, relativeError } from "./quantise.ts";
+import { type ModelWork, withCancelled } from "./model-work.ts";
 import { loadTokenizer } from "./tokenizer/load.ts";
 import type { DecoderConfig } from "./types.ts";
-import { partSizes } from "./weight-format.ts";
-import { readWeights } from "./weight-reader.ts";
-import type { WriteOptions } from "./weight-writer.ts";
 
 /** A plain JSON value. What a model that is not supported does not tell is null. */
 export interface ModelReport {
@@ -57,27 +54,6 @@ export interface TokenizerReport {
   readonly fillsInTheMiddle: boolean;
 }
 
-/** What the model's weights become. */
-export interface ConversionReport {
-  /** Whether the converted weights lie in the cache, so that the next start is only a load. */
-  readonly cached: boolean;
-  /** Each form that weights are converted to. */
-  readonly targets: readonly TargetReport[];
-}
-
-export interface TargetReport {
-  readonly precision: "float32" | "int8" | "int4";
-  readonly nTensors: number;
-  readonly nWeights: number;
-  readonly sizeBytes: number;
-  /** How many of the tensors are rounded; the others keep the file's exact values. */
-  readonly nRounded: number;
-  /** Relative root-mean-square rounding error of those tensors against the file's values, measured on every weight. */
-  readonly relativeError: number;
-  /** The tensor with the largest such error; null where none is rounded. */
-  readonly worst: { readonly tensor: string; readonly relativeError: number } | null;
-}
-
 export interface MemoryEstimate {
   readonly weightsBytes: number;
   /** What each token of a conversation adds; 0 where memory does not grow with the text. */
@@ -86,13 +62,13 @@ export interface MemoryEstimate {
 
 /**
  * Reports on a GGUF file, a safetensors folder or the default model's folder. Weights are only read where a rounding
- * error must be measured, which `onProgress` (weights done and in all) and `signal` follow. Throws a LongsightError for
+ * error must be measured. Throws a LongsightError for
  * files that are no readable model; a readable one that Longsight cannot run is reported with the reason.
  */
-export async function inspectModel(path: string, options: WriteOptions = {}): Promise<ModelReport> {
+export async function inspectModel(path: string, work: ModelWork = {}): Promise<ModelReport> {
   const file = openModelFile(path);
   try {
-    const parts = isHybrid(file) ? hybridParts(file) : await withCancelled(path, options, decoderParts(file, options));
+    const parts = isHybrid(file) ? hybridParts(file) : await withCancelled(path, work, decoderParts(file, work));
     return { ...containerReport(file), ...parts };
   } finally {
     file.close();
@@ -136,7 +112,7 @@ function countParameters(file: ModelFile): number {
   return sum;
 }
 
-async function decoderParts(file: ModelFile, options: WriteOptions): Promise<Parts> {
+async function decoderParts(file: ModelFile, work: ModelWork): Promise<Parts> {
   const config = attempt(() => readConfig(file));
   const tokenizer = attempt(() => loadTokenizer(file, config.value?.vocabSize));
   const plan = config.value && planConversion(file, config.value, "auto");
@@ -144,7 +120,7 @@ async function decoderParts(file: ModelFile, options: WriteOptions): Promise<Par
   return {
     shape: config.value ? decoderShape(config.value) : null,
     tokenizer: tokenizer.value ? tokenizerReport(tokenizer.value) : null,
-    conversion: plan ? await conversionReport(file, plan, options) : null,
+    conversion: plan ? await conversionReport(file, plan, work) : null,
     estimatedMemory: config.value && plan ? decoderMemory(config.value, plan) : null,
     supported: reason === null,
     reason,
@@ -196,11 +172,9 @@ function tokenizerReport(tokenizer: ReturnType<typeof loadTokenizer>): Tokenizer
   };
 }
 
-const sizeOf = (conversion: Conversion) => partSizes(conversion).data + partSizes(conversion).scales;
-
 function decoderMemory({ nLayers, nKvHeads, headSize }: DecoderConfig, plan: readonly Conversion[]): MemoryEstimate {
   return {
-    weightsBytes: plan.reduce((sum, conversion) => sum + sizeOf(conversion), 0),
+    weightsBytes: plan.reduce((sum, conversion) => sum + convertedBytes(conversion), 0),
     // A float32 key and value for every layer and head.
     bytesPerToken: 2 * nLayers * nKvHeads * headSize * 4,
   };
@@ -209,64 +183,4 @@ function decoderMemory({ nLayers, nKvHeads, headSize }: DecoderConfig, plan: rea
 /** The default model's weights are float32 in memory. */
 function hybridMemory(file: ModelFile): MemoryEstimate {
   return { weightsBytes: countParameters(file) * 4, bytesPerToken: 0 };
-}
-
-async function conversionReport(
-  file: ModelFile,
-  plan: readonly Conversion[],
-  options: WriteOptions,
-): Promise<ConversionReport> {
-  const cached = await cachedSums(file, options.signal);
-  const sums = cached ?? (await measuredSums(file, plan, options));
-  const targets = (["f32", 8, 4] as const).flatMap((target) => {
-    const conversions = plan.filter((conversion) => conversion.target === target);
-    return conversions.length > 0 ? [targetReport(conversions, sums)] : [];
-  });
-  return { cached: cached !== undefined, targets };
-}
-
-type Sums = ReadonlyMap<string, ErrorSums>;
-
-/** The error sums in the cache of converted weights, or undefined where the model is not there or not as written. */
-async function cachedSums(file: ModelFile, signal: AbortSignal | undefined): Promise<Sums | undefined> {
-  const { path, fingerprint } = await locateWeights(file, "auto", signal);
-  if (!existsSync(path)) return undefined;
-  try {
-    const weights = await readWeights(path, fingerprint);
-    weights.close();
-    return new Map(weights.stored.map(({ name, rounding }) => [name, rounding]));
-  } catch {
-    return undefined;
-  }
-}
-
-async function measuredSums(file: ModelFile, plan: readonly Conversion[], options: WriteOptions): Promise<Sums> {
-  const sums = new Map<string, ErrorSums>();
-  for (const [i, conversion] of plan.entries()) {
-    sums.set(conversion.name, await measureRounding(file, conversion, options.signal));
-    options.onProgress?.(i + 1, plan.length);
-  }
-  return sums;
-}
-
-function targetReport(conversions: readonly Conversion[], sums: Sums): TargetReport {
-  const rounded = conversions.filter((conversion) => !isExact(conversion));
-  const total = { squaredError: 0, squaredWeights: 0 };
-  let worst: TargetReport["worst"] = null;
-  for (const { name, tensor } of rounded) {
-    const own = sums.get(name) ?? { squaredError: 0, squaredWeights: 0 };
-    total.squaredError += own.squaredError;
-    total.squaredWeights += own.squaredWeights;
-    const error = relativeError(own);
-    if (worst === null || error > worst.relativeError) worst = { tensor, relativeError: error };
-  }
-  return {
-    precision: conversions[0].target === "f32" ? "float32" : `int${conversions[0].target}`,
-    nTensors: conversions.length,
-    nWeights: conversions.reduce((sum, { rows, cols }) => sum + rows * cols, 0),
-    sizeBytes: conversions.reduce((sum, conversion) => sum + sizeOf(conversion), 0),
-    nRounded: rounded.length,
-    relativeError: relativeError(total),
-    worst,
-  };
 }

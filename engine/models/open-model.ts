@@ -2,19 +2,19 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { LongsightError } from "../errors.ts";
 import { cacheDir } from "../paths.ts";
 import { readConfig } from "./config.ts";
 import { contentHash } from "./content-hash.ts";
 import { planConversion, type WeightSetting } from "./convert.ts";
 import type { ModelFile } from "./files/model-file.ts";
 import { openModelFile } from "./files/open.ts";
+import { type ModelWork, withCancelled } from "./model-work.ts";
 import type { DecoderConfig } from "./types.ts";
 import { FORMAT_VERSION } from "./weight-format.ts";
 import { readWeights, type StoredWeights } from "./weight-reader.ts";
-import { type WriteOptions, writeWeights } from "./weight-writer.ts";
+import { writeWeights } from "./weight-writer.ts";
 
-export interface OpenModelOptions extends WriteOptions {
+export interface OpenModelOptions extends ModelWork {
   /** How weights are stored: auto (the default) keeps GGUF's 4- and 8-bit types and small float models exact. */
   readonly weights?: WeightSetting;
 }
@@ -48,37 +48,28 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   }
 }
 
-/** Waits for work on a model; where its signal aborted, whatever it fails with becomes the error "cancelled". */
-export async function withCancelled<T>(path: string, { signal }: WriteOptions, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!signal?.aborted) throw error;
-    throw new LongsightError("cancelled", `Reading ${path} was cancelled; start it again when needed.`);
-  }
-}
-
 /** Where the converted weights of a model lie once they are made, and what identifies them. Reads the whole model. */
 export async function locateWeights(
   file: ModelFile,
   setting: WeightSetting,
-  signal: AbortSignal | undefined,
+  work: ModelWork,
 ): Promise<{ readonly path: string; readonly fingerprint: string }> {
-  const content = await contentHash(file.files, signal);
+  const content = await contentHash(file.files, work);
   const fingerprint = createHash("sha256").update(`${content} ${setting} ${FORMAT_VERSION}`).digest("hex");
   return { path: join(cacheDir(), "weights", `${fingerprint}.weights`), fingerprint };
 }
 
 async function openWeights(file: ModelFile, config: DecoderConfig, options: OpenModelOptions): Promise<StoredWeights> {
   const setting = options.weights ?? "auto";
-  const { path, fingerprint } = await locateWeights(file, setting, options.signal);
+  const { path, fingerprint } = await locateWeights(file, setting, options);
   if (existsSync(path)) {
     try {
-      return await readWeights(path, fingerprint);
+      return await readWeights(path, fingerprint, options);
     } catch (error) {
+      if (options.signal?.aborted) throw error;
       console.warn(`Converting ${file.path} again: ${(error as Error).message}`);
     }
   }
   await writeWeights(path, file, planConversion(file, config, setting), options);
-  return readWeights(path, fingerprint);
+  return readWeights(path, fingerprint, options);
 }

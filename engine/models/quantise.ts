@@ -8,6 +8,9 @@ export interface ErrorSums {
   squaredWeights: number;
 }
 
+/** The sums before the first weight. */
+export const noError = (): ErrorSums => ({ squaredError: 0, squaredWeights: 0 });
+
 /** The relative root-mean-square error; 0 for all-zero weights. */
 export function relativeError({ squaredError, squaredWeights }: ErrorSums): number {
   return squaredWeights === 0 ? 0 : Math.sqrt(squaredError / squaredWeights);
@@ -33,7 +36,7 @@ export function quantise(
   rows: number,
   cols: number,
   bits: 4 | 8,
-  sums: ErrorSums = { squaredError: 0, squaredWeights: 0 },
+  sums: ErrorSums = noError(),
 ): QuantMatrix {
   const matrix = zeroMatrix(rows, cols, bits);
   const { packed, scales } = matrix;

@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { LongsightError } from "../errors.ts";
 import { ByteFile } from "./files/byte-file.ts";
+import { type ModelWork, megabytes } from "./model-work.ts";
 import type { FileSlice, Matrix, Weights } from "./types.ts";
 import { FORMAT_VERSION, HEADER_BYTES, MAGIC, type Part, type StoredWeight } from "./weight-format.ts";
 
@@ -16,17 +17,13 @@ export interface StoredWeights extends Weights {
 
 /**
  * Opens the weights at `path`. Throws bad-model where anything in the file is not as it was written: the caller then
- * converts again. `fingerprint` is passed on as it is.
+ * converts again. An abort passes through. `fingerprint` is passed on as it is.
  */
-export async function readWeights(path: string, fingerprint: string): Promise<StoredWeights> {
+export async function readWeights(path: string, fingerprint: string, work: ModelWork = {}): Promise<StoredWeights> {
   const file = new ByteFile(path);
   try {
     const stored = readIndex(file);
-    const piece = new Uint8Array(PIECE_BYTES);
-    for (const { data, scales } of stored) {
-      await verify(file, data, piece);
-      if (scales) await verify(file, scales, piece);
-    }
+    await verify(file, stored, work);
     return new MappedWeights(file, fingerprint, stored);
   } catch (error) {
     file.close();
@@ -42,17 +39,40 @@ function readIndex(file: ByteFile): StoredWeight[] {
   return JSON.parse(Buffer.from(index).toString("utf8")) as StoredWeight[];
 }
 
-/** Reads a part through `piece`, one for all parts: memory that was used once is not given back at once. */
-async function verify(file: ByteFile, part: Part, piece: Uint8Array): Promise<void> {
-  file.check(part.offset, part.sizeBytes);
+/** Checks every part against its sum, through one buffer: memory that was used once is not given back at once. */
+async function verify(
+  file: ByteFile,
+  stored: readonly StoredWeight[],
+  { onProgress, signal }: ModelWork,
+): Promise<void> {
+  const parts = stored.flatMap(({ data, scales }) => (scales ? [data, scales] : [data]));
+  const total = megabytes(parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  const piece = new Uint8Array(PIECE_BYTES);
+  let doneBytes = 0;
+  for (const part of parts) {
+    if ((await sumOf(file, part, piece, signal)) !== part.crc32) throw changed(file);
+    doneBytes += part.sizeBytes;
+    onProgress?.({ phase: "checking its weights", done: megabytes(doneBytes), total });
+  }
+}
+
+/** The CRC-32 of a part of the file. */
+async function sumOf(
+  file: ByteFile,
+  { offset, sizeBytes }: Part,
+  piece: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  file.check(offset, sizeBytes);
   let sum = 0;
-  for (let done = 0; done < part.sizeBytes; done += PIECE_BYTES) {
-    const bytes = piece.subarray(0, Math.min(PIECE_BYTES, part.sizeBytes - done));
-    file.readInto(bytes, part.offset + done);
+  for (let done = 0; done < sizeBytes; done += piece.length) {
+    const bytes = piece.subarray(0, Math.min(piece.length, sizeBytes - done));
+    file.readInto(bytes, offset + done);
     sum = crc32(bytes, sum);
     await setImmediate();
+    signal?.throwIfAborted();
   }
-  if (sum !== part.crc32) throw changed(file);
+  return sum;
 }
 
 const changed = (file: ByteFile) =>

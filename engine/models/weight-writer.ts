@@ -7,14 +7,10 @@ import { crc32 } from "node:zlib";
 import { fileError } from "../errors.ts";
 import { type Conversion, convertRows, pieces } from "./convert.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import type { ModelWork } from "./model-work.ts";
+import { noError } from "./quantise.ts";
 import { removeAbandoned, temporaryName } from "./temporary-file.ts";
 import { FORMAT_VERSION, HEADER_BYTES, MAGIC, type Part, place, type StoredWeight } from "./weight-format.ts";
-
-export interface WriteOptions {
-  /** Called with the weights converted so far and in all. */
-  readonly onProgress?: (done: number, total: number) => void;
-  readonly signal?: AbortSignal;
-}
 
 /**
  * Writes the converted weights to `path`: under a temporary name first, renamed once everything is on disk, so that no
@@ -24,7 +20,7 @@ export async function writeWeights(
   path: string,
   file: ModelFile,
   conversions: readonly Conversion[],
-  { onProgress, signal }: WriteOptions = {},
+  { onProgress, signal }: ModelWork = {},
 ): Promise<void> {
   const temporary = temporaryName(path);
   let descriptor: number | undefined;
@@ -38,7 +34,7 @@ export async function writeWeights(
       const at = offsets.get(conversion.name);
       if (at === undefined) throw new Error(`${conversion.name} has no place`);
       stored.push(await writeWeight(descriptor, file, conversion, at, signal));
-      onProgress?.(i + 1, conversions.length);
+      onProgress?.({ phase: "converting its weights", done: i + 1, total: conversions.length });
     }
     writeIndex(descriptor, end, stored);
     fsyncSync(descriptor);
@@ -61,7 +57,7 @@ async function writeWeight(
   signal: AbortSignal | undefined,
 ): Promise<StoredWeight> {
   const { name, isVector, rows, cols, target, type } = conversion;
-  const rounding = { squaredError: 0, squaredWeights: 0 };
+  const rounding = noError();
   const data = new PartWriter(descriptor, at.data);
   const scales = new PartWriter(descriptor, at.scales);
   for (const piece of pieces(conversion)) {

@@ -158,11 +158,6 @@ export class GraphBuilder {
     return branch;
   }
 
-  /** The number of nodes so far. */
-  get nNodes(): number {
-    return this.#nNodes;
-  }
-
   /** The finished model. */
   build(): OnnxModel {
     const folders = new Set<string>();

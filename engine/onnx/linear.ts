@@ -56,17 +56,8 @@ export function linear(
   })[0];
 }
 
-/** Rows of an embedding table: ids [...] of int64 -> [..., cols]. cols must be whole blocks where it is quantised. */
+/** Rows of a float32 embedding table: ids [...] of int64 -> [..., cols]. */
 export function embedding(graph: GraphBuilder, ids: Value, name: string, table: LinearWeight): Value {
-  const { rows, cols } = table;
-  if (table.kind === "f32") {
-    return graph.node("Gather", [graph.weight(name, "float32", [rows, cols], table.data), ids]);
-  }
-  const { bits } = table;
-  const blocks = cols / BLOCK;
-  // A name of its own: the output matrix may use the same bytes, but onnxruntime repacks and then drops those.
-  const packed = graph.weight(`${name}.rows`, "uint8", [rows, (cols * bits) / 8], table.packed);
-  const scales = graph.weight(`${name}.row_scales`, "float32", [rows, blocks], table.scales);
-  const attributes = { bits, block_size: BLOCK, gather_axis: 0, quantize_axis: 1 };
-  return graph.node("com.microsoft.GatherBlockQuantized", [packed, ids, scales], attributes);
+  if (table.kind !== "f32") throw new Error(`${name} is quantised, its rows cannot be gathered`);
+  return graph.node("Gather", [graph.weight(name, "float32", [table.rows, table.cols], table.data), ids]);
 }

@@ -5,6 +5,7 @@ import { readConfig } from "../models/config.ts";
 import { openModelFile } from "../models/files/open.ts";
 import { openHybrid } from "../models/hybrid.ts";
 import { isHybrid } from "../models/hybrid-config.ts";
+import type { ModelWork } from "../models/model-work.ts";
 import { openModel } from "../models/open-model.ts";
 import { loadTokenizerFolder } from "../models/tokenizer/folder.ts";
 import { loadTokenizer } from "../models/tokenizer/load.ts";
@@ -35,12 +36,6 @@ export interface MemoryPart {
   openEncoder(): Promise<HybridEncoder>;
 }
 
-export interface LoadOptions {
-  readonly signal?: AbortSignal;
-  /** Weights converted so far, of all, the first time a model is opened. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
-
 /** More threads than this make one token no faster: decoding is bound by memory. */
 const MAX_THREADS = 8;
 
@@ -53,11 +48,11 @@ export const DEFAULT_MODEL = "longsight-default";
  * Loads a model; without a path the shipped one. Errors: LongsightError for whatever is not a model Longsight runs;
  * cancelled.
  */
-export async function loadModel(path: string | undefined, load: LoadOptions = {}): Promise<LoadedModel> {
+export async function loadModel(path: string | undefined, work: ModelWork = {}): Promise<LoadedModel> {
   if (path === undefined) return loadHybrid(defaultModelDir, DEFAULT_MODEL);
   const tokenizer = tokenizerOf(path);
   if (tokenizer === undefined) return loadHybrid(path, basename(path));
-  const { config, weights, close } = await openModel(path, load);
+  const { config, weights, close } = await openModel(path, work);
   try {
     const decoder = await Decoder.open({ config, weights }, options);
     return {

@@ -3,6 +3,7 @@
  * stays; of the user's models one is kept, and gives way when another is asked for.
  */
 import { LongsightError } from "../errors.ts";
+import type { ModelProgress } from "../models/model-work.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import { PRIORITY, type Priority, Scheduler } from "./scheduler.ts";
 
@@ -44,8 +45,7 @@ export class ModelPool {
   ): Promise<T> {
     if (this.#closed) return Promise.reject(new LongsightError("engine-lost", "The engine is closing; start it anew."));
     const slot = path === undefined ? this.#default : this.#choose(path);
-    const report = (done: number, total: number) =>
-      onProgress?.({ kind: "work", phase: "converting the model", done, total });
+    const report = (progress: ModelProgress) => onProgress?.({ kind: "work", ...progress });
     return slot.scheduler.run(
       priority,
       async () => {

@@ -67,5 +67,5 @@ test("a file that was changed just now is not remembered", async (t) => {
 test("hashing can be cancelled", async (t) => {
   const folder = temporaryCache(t);
   writeFileSync(join(folder, "file"), "one");
-  await assert.rejects(contentHash([join(folder, "file")], AbortSignal.abort()), { name: "AbortError" });
+  await assert.rejects(contentHash([join(folder, "file")], { signal: AbortSignal.abort() }), { name: "AbortError" });
 });

@@ -10,8 +10,16 @@ import { type OpenModel, openModel } from "../../../engine/models/open-model.ts"
 import { relativeError } from "../../../engine/models/quantise.ts";
 import { requiredWeights, tensorName } from "../../../engine/models/tensor-names.ts";
 import type { DecoderConfig, TensorType } from "../../../engine/models/types.ts";
-import { expand } from "./expand.ts";
-import { assertSame, SMALL, smallGguf, smallTensors, TINY, temporaryCache, writeSmallFolder } from "./small-model.ts";
+import {
+  assertSame,
+  expand,
+  SMALL,
+  smallGguf,
+  smallTensors,
+  TINY,
+  temporaryCache,
+  writeSmallFolder,
+} from "./small-model.ts";
 
 /** Writes and opens a model; it is closed after the test. */
 async function open(

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, LongsightError } from "../../../engine/errors.ts";
+import type { ModelProgress } from "../../../engine/models/model-work.ts";
 import { type OpenModel, type OpenModelOptions, openModel } from "../../../engine/models/open-model.ts";
 import { requiredWeights } from "../../../engine/models/tensor-names.ts";
 import { SMALL, smallGguf, temporaryCache } from "./small-model.ts";
@@ -28,8 +29,8 @@ const cached = (cache: string): string[] =>
 /** Opens a model, reads all its weights and closes it; says whether it was converted. */
 async function use(path: string, options: OpenModelOptions = {}): Promise<{ converted: boolean; sum: number }> {
   let converted = false;
-  const onProgress = () => {
-    converted = true;
+  const onProgress = ({ phase }: ModelProgress) => {
+    if (phase === "converting its weights") converted = true;
   };
   const model = await openModel(path, { onProgress, ...options });
   const sum = sumOf(model);
@@ -185,7 +186,7 @@ test("a disk that fills up at any write ends in one sentence and leaves nothing"
 function converter(path: string): ChildProcess {
   const script = `
     import { openModel } from ${JSON.stringify(fileURLToPath(new URL("../../../engine/models/open-model.ts", import.meta.url)))};
-    const onProgress = (done) => process.stdout.write(done + "\\n");
+    const onProgress = ({ phase, done }) => phase.startsWith("converting") && process.stdout.write(done + "\\n");
     await openModel(${JSON.stringify(path)}, { onProgress });
     process.stdout.write("whole\\n");
   `;
@@ -215,4 +216,29 @@ test("killed in the middle, a conversion leaves no weights, and the next start c
   assert.equal(names.length, 1);
   assert.match(names[0], /^[0-9a-f]{64}\.weights$/);
   assert.equal((await use(path)).converted, false);
+});
+
+test("progress names each phase, counts up to its total, and any phase can be cancelled", async (t) => {
+  const { path, cache } = modelIn(t);
+  t.mock.method(console, "warn", (text: string) => assert.fail(text));
+  // A file that has just been written is read anew each time, its hash is not remembered.
+  const { ctimeMs } = statSync(path);
+  t.mock.method(Date, "now", () => ctimeMs);
+  const phases = async () => {
+    const last = new Map<string, ModelProgress>();
+    await use(path, { onProgress: (progress) => last.set(progress.phase, progress) });
+    for (const { phase, done, total } of last.values()) assert.equal(done, total, phase);
+    return [...last.keys()];
+  };
+  const [reading, converting, checking] = ["reading the model", "converting its weights", "checking its weights"];
+  assert.deepEqual(await phases(), [reading, converting, checking]);
+  assert.deepEqual(await phases(), [reading, checking]);
+  for (const phase of [reading, checking]) {
+    const abort = new AbortController();
+    const onProgress = (progress: ModelProgress) => {
+      if (progress.phase === phase) abort.abort();
+    };
+    await failsWith(use(path, { signal: abort.signal, onProgress }), "cancelled", /was cancelled; start it again/);
+    assert.equal(cached(cache).length, 1);
+  }
 });

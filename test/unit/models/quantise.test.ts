@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type ErrorSums, quantise, relativeError, repackQ4_0, repackQ8_0 } from "../../../engine/models/quantise.ts";
-import { expand } from "./expand.ts";
-import { assertSame, numbers, referenceBlocks } from "./small-model.ts";
+import { assertSame, expand, numbers, referenceBlocks } from "./small-model.ts";
 
 test("Q4_0 and Q8_0 blocks are repacked without any change of value", () => {
   for (const [type, repack] of [

@@ -8,8 +8,7 @@ import { type OpenModel, openModel } from "../../../engine/models/open-model.ts"
 import { requiredWeights } from "../../../engine/models/tensor-names.ts";
 import { loadTokenizer } from "../../../engine/models/tokenizer/load.ts";
 import { testData } from "../../data.ts";
-import { expand } from "./expand.ts";
-import { assertSame, temporaryCache } from "./small-model.ts";
+import { assertSame, expand, temporaryCache } from "./small-model.ts";
 
 async function open(t: TestContext, path: string): Promise<OpenModel> {
   temporaryCache(t);

@@ -7,8 +7,9 @@ import type { TestContext } from "node:test";
 import { byteLengthOf } from "../../../engine/models/files/tensor-types.ts";
 import { requiredWeights, tensorName } from "../../../engine/models/tensor-names.ts";
 import { CHAR_OF_BYTE } from "../../../engine/models/tokenizer/byte-alphabet.ts";
-import type { DecoderConfig, TensorType } from "../../../engine/models/types.ts";
+import type { DecoderConfig, Matrix, TensorType } from "../../../engine/models/types.ts";
 import { packageRoot } from "../../../engine/paths.ts";
+import { dequantise } from "../../../engine/reference.ts";
 import { configMetadata, gguf, list, texts as stringList, type TensorEntry, text, type Value } from "./gguf-writer.ts";
 import { type Entry, safetensors } from "./safetensors-writer.ts";
 import { byteLevelJson } from "./tokenizer/small.ts";
@@ -63,6 +64,9 @@ export function numbers(n: number, seed = 1): Float32Array {
     return (state / 2 ** 32 - 0.5) / 5;
   });
 }
+
+/** The float32 weights a matrix stands for, [rows, cols]: every product of level and scale rounded once. */
+export const expand = (matrix: Matrix): Float32Array => Float32Array.from(dequantise(matrix));
 
 /** Fails unless the numbers are equal; zeros of either sign are. */
 export function assertSame(actual: Float32Array, expected: Float32Array, what?: string): void {
