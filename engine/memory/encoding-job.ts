@@ -9,6 +9,7 @@ import { LongsightError } from "../errors.ts";
 import type { Tokenizer } from "../models/types.ts";
 import type { HybridEncoder } from "../runtime/hybrid-encoder.ts";
 import { readContent } from "../workspace/content.ts";
+import type { Checkpoints } from "./checkpoints.ts";
 import { blockLines, encodeFile } from "./file-encoder.ts";
 import type { RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
 import type { SegmentStore } from "./segment-store.ts";
@@ -18,6 +19,7 @@ export interface EncodingDeps {
   readonly store: SegmentStore;
   readonly encoder: HybridEncoder;
   readonly tokenizer: Tokenizer;
+  readonly checkpoints: Checkpoints;
   /** Starts a session run when the model has nothing more urgent to do. Errors: cancelled. */
   readonly turn: <T>(run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** The text of a file if its bytes still have the hash, else undefined. */
@@ -108,16 +110,21 @@ export class EncodingJob {
 
   /** Encodes one file; its tokens, or undefined where it is not what it was, or "full" where the quota forbids it. */
   async #encode(file: RepositoryFile, signal?: AbortSignal): Promise<number | undefined | "full"> {
-    const { memory, store, encoder, tokenizer, read } = this.#deps;
+    const { memory, store, encoder, tokenizer, checkpoints, read } = this.#deps;
     // Another process, or a copy of the file elsewhere, may have been quicker.
     if (memory.take(file)) return 0;
     const text = await read(file);
     if (text === undefined) return undefined;
     const ids = encoder.fileIds(file.path, text);
     if (!store.makeRoom(ids.length, (id) => memory.needs(id))) return "full";
-    const lines = blockLines(ids, store.shape.blockSize, (id) => tokenizer.bytes(id));
+    const id = store.idOf(file.contentHash);
+    const lines = blockLines(ids, store.shape.blockSize, (token) => tokenizer.bytes(token));
     const turn = <T>(run: () => Promise<T>) => this.#turn(run, signal);
-    await encodeFile({ id: store.idOf(file.contentHash), ids }, lines, encoder, store, { signal, turn });
+    const resumption = checkpoints.find(file.path, ids);
+    const recorder = checkpoints.recorder(file.path, resumption);
+    const options = { signal, turn, onState: recorder.take };
+    await encodeFile({ id, ids, lines }, encoder, store, options, resumption);
+    checkpoints.keep(file.path, { id, ids, states: recorder.states });
     memory.take(file);
     return ids.length;
   }

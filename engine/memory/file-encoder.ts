@@ -1,34 +1,78 @@
 /** Encodes one file into a segment. */
 import type { EncodeOptions, HybridEncoder } from "../runtime/hybrid-encoder.ts";
-import type { LineRange } from "./segment.ts";
+import type { HybridState } from "../runtime/hybrid-state.ts";
+import { type LineRange, SegmentDamage, type SegmentWriter } from "./segment.ts";
 import type { SegmentStore } from "./segment-store.ts";
 
+export interface FileToEncode {
+  /** Of its segment. */
+  readonly id: string;
+  readonly ids: readonly number[];
+  /** Of each block. */
+  readonly lines: readonly LineRange[];
+}
+
+/** Where an earlier version of a file, with the same tokens up to here, was left. */
+export interface Resumption {
+  readonly state: HybridState;
+  /** The earlier version's segment. */
+  readonly id: string;
+}
+
 /**
- * Writes the segment `id` of a file. Only its last run and a few bytes a block are in memory at any time. `path` stands
- * in the file's header; a file that moves later keeps its segment, with the path it was first seen at. Errors:
- * disk-full, cancelled; then nothing is left behind.
+ * Writes the segment of a file. Only its last run and a few bytes a block are in memory at any time. The path in the
+ * file's header is the one it was first seen at: a file that moves later keeps its segment. With a resumption the
+ * blocks before it are copied. Errors: disk-full, cancelled; then nothing is left behind.
  */
 export async function encodeFile(
-  { id, ids }: { readonly id: string; readonly ids: readonly number[] },
-  lines: readonly LineRange[],
+  file: FileToEncode,
   encoder: HybridEncoder,
   store: SegmentStore,
   options: EncodeOptions,
+  resumption?: Resumption,
 ): Promise<void> {
   const { blockSize } = store.shape;
-  const writer = store.write(id, ids.length);
+  const writer = store.write(file.id, file.ids.length);
   try {
-    let block = 0;
-    for await (const part of encoder.encodeParts(ids, options)) {
+    const isCopied = resumption !== undefined && copyBlocks(resumption, file, store, writer);
+    if (resumption && !isCopied) {
+      writer.abort();
+      return await encodeFile(file, encoder, store, options);
+    }
+    let block = (resumption?.state.nTokens ?? 0) / blockSize;
+    for await (const part of encoder.encodeParts(file.ids, { ...options, from: resumption?.state })) {
       for (let start = 0; start < part.nTokens; start += blockSize) {
         const end = Math.min(start + blockSize, part.nTokens);
-        writer.append(part.stored(start, end), part.landmark(start, end), lines[block++]);
+        writer.append(part.stored(start, end), part.landmark(start, end), file.lines[block++]);
       }
     }
     writer.commit();
   } catch (error) {
     writer.abort();
     throw error;
+  }
+}
+
+/** Copies the blocks before a resumption; false where they are not there any more. */
+function copyBlocks(
+  { id, state }: Resumption,
+  { lines }: FileToEncode,
+  store: SegmentStore,
+  writer: SegmentWriter,
+): boolean {
+  const { blockSize, routeSize } = store.shape;
+  const old = store.open(id);
+  if (!old) return false;
+  try {
+    for (let block = 0; block * blockSize < state.nTokens; block++) {
+      const landmark = old.landmarks.subarray(block * routeSize, (block + 1) * routeSize);
+      writer.append(old.segment.read(block), landmark, lines[block]);
+    }
+    return true;
+  } catch (error) {
+    if (!(error instanceof SegmentDamage)) throw error;
+    store.discard(id, error.message);
+    return false;
   }
 }
 

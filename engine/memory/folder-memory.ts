@@ -9,6 +9,7 @@ import type { Tokenizer } from "../models/types.ts";
 import { cacheDir } from "../paths.ts";
 import type { HybridEncoder } from "../runtime/hybrid-encoder.ts";
 import type { StoredFile } from "./catalogue-types.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { ClusteredIndex } from "./clustered-index.ts";
 import {
   type EncodingDeps,
@@ -72,7 +73,8 @@ export class FolderMemory {
     const fingerprint = memoryFingerprint({ weights }, folder);
     const store = new SegmentStore(dir, { fingerprint, shape: config, quotaBytes, log });
     this.#memory = new RepositoryMemory(config, store, new ClusteredIndex(config.routeSize));
-    this.#deps = { memory: this.#memory, store, encoder, tokenizer, turn, read: folderReader(root), log };
+    const checkpoints = new Checkpoints();
+    this.#deps = { memory: this.#memory, store, encoder, tokenizer, checkpoints, turn, read: folderReader(root), log };
   }
 
   get status(): MemoryStatus {

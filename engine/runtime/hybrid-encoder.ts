@@ -34,6 +34,10 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal;
   /** Runs a session run when its turn has come. */
   readonly turn?: <T>(run: () => Promise<T>) => Promise<T>;
+  /** The state after a beginning of the sequence: reading goes on there. It is moved on. */
+  readonly from?: HybridState;
+  /** Called after each run with the state behind it, which the next run moves on. */
+  readonly onState?: (state: HybridState) => void;
 }
 
 export class HybridEncoder {
@@ -67,7 +71,8 @@ export class HybridEncoder {
    * Like `encode`, one run after another, so that a long file needs no more memory than a short one. Every part but the
    * last holds whole blocks. `turn` is called for each session run and starts it when it may.
    */
-  async *encodeParts(ids: readonly number[], { signal, turn = (run) => run() }: EncodeOptions = {}) {
+  async *encodeParts(ids: readonly number[], options: EncodeOptions = {}) {
+    const { signal, turn = (run) => run(), from, onState } = options;
     const { vocabSize, blockSize } = this.config;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined || ids.length === 0) {
@@ -76,11 +81,13 @@ export class HybridEncoder {
         `The text has no tokens, or not this model's (${wrong}); use its tokenizer.`,
       );
     }
-    const state = new HybridState(this.config, "encoder");
+    const state = from ?? new HybridState(this.config, "encoder");
     const runTokens = Math.max(MAX_RUN_TOKENS - (MAX_RUN_TOKENS % blockSize), blockSize);
-    for (let start = 0; start < ids.length; start += runTokens) {
+    while (state.nTokens < ids.length) {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
-      yield await turn(() => this.#encodeRun(ids.slice(start, start + runTokens), state));
+      const part = await turn(() => this.#encodeRun(ids.slice(state.nTokens, state.nTokens + runTokens), state));
+      onState?.(state);
+      yield part;
     }
   }
 

@@ -34,6 +34,11 @@ export class HybridState {
     return this.#windowAt(this.#nTokens);
   }
 
+  /** In memory, without the arrays that a run writes. */
+  get sizeBytes(): number {
+    return [...this.#current.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /** An independent copy. */
   fork(): HybridState {
     const copy = new HybridState(this.#config, this.#part);

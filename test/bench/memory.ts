@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ExactIndex } from "../../engine/memory/block-index.ts";
+import { Checkpoints } from "../../engine/memory/checkpoints.ts";
 import { ClusteredIndex } from "../../engine/memory/clustered-index.ts";
 import { EncodingJob, folderReader } from "../../engine/memory/encoding-job.ts";
 import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
@@ -22,15 +23,7 @@ import { defaultModelDir, packageRoot } from "../../engine/paths.ts";
 import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
-
-export interface Row {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  /** What the value should reach, null where the figure is only told. */
-  readonly target: number | null;
-  readonly pass: boolean | null;
-}
+import { atLeast, atMost, type Row, told } from "./rows.ts";
 
 const SMALL_TOKENS = 10_000;
 const LARGE_TOKENS = 1_000_000;
@@ -219,7 +212,7 @@ export async function benchMemory(): Promise<Row[]> {
     const files = sourceFiles();
     await memory.update(files);
     const job = new EncodingJob({
-      ...{ memory, store, encoder, tokenizer, read: folderReader(packageRoot) },
+      ...{ memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), read: folderReader(packageRoot) },
       turn: (run) => run(),
       log: (line) => console.error(line),
     });
@@ -238,17 +231,10 @@ export async function benchMemory(): Promise<Row[]> {
     const [decodeSmall, decodeLarge] = opened.decodeMs;
     const { layers, headSize, hiddenSize, name } = model.config;
     const nRetrieval = layers.filter((kind) => kind === "retrieval").length;
-    const row = (what: string, value: number, unit: string, target: number | null, pass: boolean | null): Row => ({
-      ...{ name: `memory (${name}): ${what}`, value: Number(value.toPrecision(3)), unit, target, pass },
-    });
-    const atMost = (what: string, value: number, unit: string, target: number) =>
-      row(what, value, unit, target, value <= target);
-    const atLeast = (what: string, value: number, unit: string, target: number) =>
-      row(what, value, unit, target, value >= target);
     const replicated = "1M tokens of replicated real segments";
-    return [
+    const rows = [
       atLeast("encoding, files to disk", (1000 * tokensEncoded) / ms, "tokens/s", 6700),
-      row("bytes per token on disk", bytesPerToken, "bytes", null, null),
+      told("bytes per token on disk", bytesPerToken, "bytes"),
       atLeast(
         "dense f16 keys and values of every layer / bytes on disk",
         (layers.length * 2 * hiddenSize * 2) / bytesPerToken,
@@ -263,14 +249,15 @@ export async function benchMemory(): Promise<Row[]> {
       ),
       atMost(`re-opening ${replicated}`, opened.reopenMs, "ms", 1000),
       atMost(`choosing blocks for one query and layer, ${replicated}`, opened.selectMs, "ms", 5),
-      row(`reading the blocks of one query and layer, ${replicated}`, opened.readBlocksMs, "ms", null, null),
+      told(`reading the blocks of one query and layer, ${replicated}`, opened.readBlocksMs, "ms"),
       atMost(`first token of 64 tokens, ${replicated} against 10K`, firstLarge / firstSmall, "x", 1.3),
-      row(`first token of 64 tokens, ${replicated}`, firstLarge, "ms", null, null),
+      told(`first token of 64 tokens, ${replicated}`, firstLarge, "ms"),
       atLeast(`decoding speed, ${replicated} against 10K`, decodeSmall / decodeLarge, "x", 0.9),
-      row(`decoding, ${replicated}`, 1000 / decodeLarge, "tokens/s", null, null),
+      told(`decoding, ${replicated}`, 1000 / decodeLarge, "tokens/s"),
       atMost(`RSS of the process, ${replicated}`, opened.rssBytes / 2 ** 20, "MiB", 1600),
       atLeast(`clusters: recall@8 at a tenth of ${nBlocks} real landmarks probed`, recall, "", 0.9),
     ];
+    return rows.map((row) => ({ ...row, name: `memory (${name}): ${row.name}` }));
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

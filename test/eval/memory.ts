@@ -13,6 +13,7 @@ import { completeAt, completionPrompt } from "../../engine/complete/complete.ts"
 import type { CursorContext } from "../../engine/complete/context.ts";
 import { LongsightError } from "../../engine/errors.ts";
 import { ExactIndex } from "../../engine/memory/block-index.ts";
+import { Checkpoints } from "../../engine/memory/checkpoints.ts";
 import { EncodingJob } from "../../engine/memory/encoding-job.ts";
 import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
 import { memoryFingerprint, SegmentStore } from "../../engine/memory/segment-store.ts";
@@ -252,7 +253,9 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
       const memory = new RepositoryMemory(config, store, new ExactIndex(config.routeSize));
       await memory.update(repository.files.values());
       const read = async ({ path }: RepositoryFile) => repository.files.get(path)?.text;
-      await new EncodingJob({ memory, store, encoder, tokenizer, read, log, turn: (run) => run() }).run();
+      const checkpoints = new Checkpoints();
+      const deps = { memory, store, encoder, tokenizer, checkpoints, read, log };
+      await new EncodingJob({ ...deps, turn: (run) => run() }).run();
       nTokens += memory.nTokens;
       opened.push({ repository, memory });
       reading.increment();

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ExactIndex } from "../../../engine/memory/block-index.ts";
+import { type CheckpointOptions, Checkpoints } from "../../../engine/memory/checkpoints.ts";
 import { EncodingJob } from "../../../engine/memory/encoding-job.ts";
 import { type RepositoryFile, RepositoryMemory } from "../../../engine/memory/repository-memory.ts";
 import { SegmentStore } from "../../../engine/memory/segment-store.ts";
@@ -36,6 +37,7 @@ export function sampleText(seed: number, nTokens: number): string {
 export interface SmallMemoryOptions {
   readonly fingerprint?: string;
   readonly quotaBytes?: number;
+  readonly checkpoints?: Partial<CheckpointOptions>;
   /** Blocks chosen for a query, by default the model's few. */
   readonly topBlocks?: number;
 }
@@ -55,20 +57,25 @@ export async function smallMemory(dir: string, files: Map<string, string>, optio
   const read = async ({ path, contentHash }: RepositoryFile) =>
     hashOf(files.get(path) ?? "") === contentHash ? files.get(path) : undefined;
   const scheduler = new Scheduler();
-  const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) => scheduler.run(PRIORITY.indexing, run, signal);
+  let nRuns = 0;
+  const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) => {
+    nRuns++;
+    return scheduler.run(PRIORITY.indexing, run, signal);
+  };
   const deps = {
     memory,
     store,
     encoder,
     tokenizer,
     turn,
+    checkpoints: new Checkpoints(options.checkpoints),
     read,
     log: (line: string) => log.push(line),
   };
   const update = () =>
     memory.update([...files].map(([path, text]) => ({ path, contentHash: hashOf(text), sizeBytes: text.length })));
   await update();
-  return { memory, store, encoder, log, update, scheduler, job: () => new EncodingJob(deps) };
+  return { memory, store, encoder, log, update, scheduler, runs: () => nRuns, job: () => new EncodingJob(deps) };
 }
 
 export const hashOf = (text: string) => createHash("sha256").update(text).digest("hex");
