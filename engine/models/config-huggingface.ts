@@ -1,7 +1,7 @@
 /** DecoderConfig from config.json, as transformers 4 and 5 write it, with transformers' defaults. */
 import { architectureOf, Settings } from "./config-values.ts";
-import { isObject } from "./files/json-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { isObject } from "./files/small-file.ts";
 import { shown } from "./messages.ts";
 import { ropeFromHuggingFace } from "./rope-config.ts";
 import type { DecoderConfig } from "./types.ts";

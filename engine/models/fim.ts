@@ -1,4 +1,5 @@
 /** Fill in the middle: how each model family wants the text around the cursor (Bavarian et al. 2022). */
+import { SUFFIX_TOKENS } from "./hybrid-config.ts";
 import type { Tokenizer } from "./types.ts";
 
 /** What surrounds the cursor, as text or as ids that are encoded already (then exactly these stand in the prompt). */
@@ -39,9 +40,6 @@ const PREFIX_FIRST: readonly { prefix: string; suffix: string; middle: string; s
   { prefix: "▁<PRE>", suffix: "▁<SUF>", middle: "▁<MID>", stops: ["▁<EOT>"] },
 ];
 
-/** Longsight's own models were trained with so many suffix tokens. */
-const LONGSIGHT_SUFFIX_TOKENS = 128;
-
 /** The layout whose special tokens the vocabulary holds, or undefined where the model cannot fill in. */
 export function fillInTheMiddle(tokenizer: Tokenizer): Fim | undefined {
   return suffixFirst(tokenizer) ?? prefixFirst(tokenizer);
@@ -57,7 +55,7 @@ function suffixFirst(tokenizer: Tokenizer): Fim | undefined {
       file,
       ...tokenizer.encode(path),
       suf,
-      ...encoded(tokenizer, suffix).slice(0, LONGSIGHT_SUFFIX_TOKENS),
+      ...encoded(tokenizer, suffix).slice(0, SUFFIX_TOKENS),
       pre,
       ...(typeof prefix === "string" ? tokenizer.encode(`\n${prefix}`) : prefix),
       mid,

@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { Settings } from "./config-values.ts";
 import { damaged } from "./files/byte-file.ts";
-import { isObject } from "./files/json-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { isObject } from "./files/small-file.ts";
 import { clipped } from "./messages.ts";
 
 export const HYBRID_FORMAT = "longsight-hybrid-1";
@@ -20,6 +20,9 @@ export type MemoryClass = (typeof MEMORY_CLASSES)[number];
 
 /** The taps of every depthwise convolution: a token and the two before it. */
 export const CONV_TAPS = 3;
+
+/** How many suffix tokens stand in a fill-in-the-middle prompt. */
+export const SUFFIX_TOKENS = 128;
 
 export interface HybridConfig {
   readonly name: string;
@@ -43,8 +46,6 @@ export interface HybridConfig {
   /** Blocks fetched for a routing query and layer. */
   readonly routeTopBlocks: number;
   readonly normEps: number;
-  /** Suffix tokens in a fill-in-the-middle prompt. */
-  readonly suffixTokens: number;
   /** The longest sequence seen in training, in tokens. */
   readonly trainedLength: number;
   /** Name (without the brackets) -> id. */
@@ -66,6 +67,7 @@ export function readHybridConfig(file: ModelFile): HybridConfig {
   is("format", HYBRID_FORMAT);
   is("memory_classes", MEMORY_CLASSES);
   is("conv_taps", CONV_TAPS);
+  is("suffix_tokens", SUFFIX_TOKENS);
   const layers = readLayers(path, settings.get("layers"));
   is("memory_layer", layers.indexOf("retrieval"));
   const name = settings.get("name");
@@ -85,7 +87,6 @@ export function readHybridConfig(file: ModelFile): HybridConfig {
     routeGroup: settings.size("route_group"),
     routeTopBlocks: settings.size("route_top_blocks"),
     normEps: settings.positive("norm_eps"),
-    suffixTokens: settings.size("suffix_tokens"),
     trainedLength: settings.size("trained_length"),
     specialTokens: readSpecialTokens(path, settings.get("special_tokens"), settings.size("vocab_size")),
   };

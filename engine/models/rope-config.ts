@@ -2,8 +2,8 @@
 import type { Settings } from "./config-values.ts";
 import { dequantise } from "./dequantise.ts";
 import { damaged } from "./files/byte-file.ts";
-import { isObject } from "./files/json-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
+import { isObject } from "./files/small-file.ts";
 import { shown } from "./messages.ts";
 import type { RopeConfig } from "./types.ts";
 

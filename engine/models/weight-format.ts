@@ -9,7 +9,6 @@
  */
 import type { Conversion } from "./convert.ts";
 import type { ErrorSums } from "./quantise.ts";
-import type { TensorType } from "./types.ts";
 
 export const MAGIC = "LSWEIGHT";
 export const HEADER_BYTES = 64;
@@ -36,8 +35,6 @@ export interface StoredWeight {
   /** The weights: float32, or packed integers. */
   readonly data: Part;
   readonly scales?: Part;
-  /** The type in the model file. */
-  readonly sourceType: TensorType;
   /** The rounding error against the model file's own values; all 0 where the conversion is exact. */
   readonly rounding: ErrorSums;
 }

@@ -56,7 +56,7 @@ async function writeWeight(
   at: { readonly data: number; readonly scales: number },
   signal: AbortSignal | undefined,
 ): Promise<StoredWeight> {
-  const { name, isVector, rows, cols, target, type } = conversion;
+  const { name, isVector, rows, cols, target } = conversion;
   const rounding = noError();
   const data = new PartWriter(descriptor, at.data);
   const scales = new PartWriter(descriptor, at.scales);
@@ -70,7 +70,7 @@ async function writeWeight(
   return {
     ...{ name, isVector, rows, cols, bits: target === "f32" ? 32 : target, data: data.part() },
     ...(target === "f32" ? {} : { scales: scales.part() }),
-    ...{ sourceType: type, rounding },
+    rounding,
   };
 }
 

@@ -2,7 +2,7 @@
  * Bounds-checked, lazy access to a file's bytes. Every size that comes out of an untrusted file is checked against the
  * file's own size here before anything is allocated or read.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { fileError, LongsightError } from "../../errors.ts";
 import { clipped } from "../messages.ts";
 
@@ -33,7 +33,8 @@ export class ByteFile {
   constructor(path: string) {
     this.path = path;
     try {
-      this.#descriptor = openSync(path, "r");
+      // Without O_NONBLOCK, opening a named pipe waits for somebody to write. Windows knows neither.
+      this.#descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     } catch (error) {
       throw fileError(error, path);
     }

@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { LongsightError } from "../../errors.ts";
 import { shown } from "../messages.ts";
 import { ByteCursor, ByteFile, damaged } from "./byte-file.ts";
-import { isObject, MAX_JSON_BYTES, parseJsonObject, readJsonFile } from "./json-file.ts";
 import {
   checkOverlap,
   describeTensor,
@@ -18,6 +17,7 @@ import {
   rowRange,
   unsupportedType,
 } from "./model-file.ts";
+import { isObject, MAX_SMALL_BYTES, parseJsonObject, readJsonFile } from "./small-file.ts";
 
 /** The dtypes read, each named like its TensorType. */
 const DTYPES = ["F32", "F16", "BF16", "I8"] as const;
@@ -109,7 +109,7 @@ function openShard(path: string, files: ByteFile[]): ShardTensor[] {
   const cursor = new ByteCursor(file);
   if (file.sizeBytes < 8) throw damaged(path, "it is too short for a safetensors file");
   const headerBytes = cursor.count(1, "the header");
-  if (headerBytes > MAX_JSON_BYTES) throw damaged(path, `its header has ${headerBytes} bytes`);
+  if (headerBytes > MAX_SMALL_BYTES) throw damaged(path, `its header has ${headerBytes} bytes`);
   const header = parseJsonObject(path, cursor.bytes(headerBytes), "its header");
   const entries = Object.entries(header).filter(([name]) => name !== "__metadata__");
   if (entries.length > MAX_TENSORS) throw damaged(path, `its header names ${entries.length} tensors`);

@@ -1,8 +1,8 @@
 /** The tokenizer of a model folder: tokenizer.json, vocab.json with merges.txt, or a SentencePiece *.model file. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileError, LongsightError } from "../../errors.ts";
-import { readJsonFile } from "../files/json-file.ts";
+import { readJsonFile, readSmallFile } from "../files/small-file.ts";
 import { shown } from "../messages.ts";
 import { type Fields, optionalBoolean, string, unsupported } from "./fields.ts";
 import { type TokenizerSettings, tokenizerFromJson } from "./huggingface.ts";
@@ -20,7 +20,7 @@ export function loadTokenizerFolder(dir: string): ModelTokenizer {
     return tokenizerFromJson(fromVocabAndMerges(dir, config), settings);
   }
   const sentencePiece = sentencePieceFile(dir);
-  if (sentencePiece) return tokenizerFromSentencePiece(readBytes(join(dir, sentencePiece)), settings.chatTemplate);
+  if (sentencePiece) return tokenizerFromSentencePiece(readSmallFile(join(dir, sentencePiece)), settings.chatTemplate);
   throw new LongsightError(
     "not-found",
     `${dir} has no tokenizer; put tokenizer.json, vocab.json and merges.txt, or tokenizer.model beside the model.`,
@@ -102,13 +102,5 @@ function filesOf(dir: string): string[] {
 }
 
 function readText(path: string): string {
-  return readBytes(path).toString("utf8");
-}
-
-function readBytes(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw fileError(error, path);
-  }
+  return new TextDecoder().decode(readSmallFile(path));
 }

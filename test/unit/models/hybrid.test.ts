@@ -52,6 +52,7 @@ test("settings and tensors that contradict the format are refused", () => {
     ["n_heads", -2],
     ["hidden_size", 2 ** 40],
     ["conv_taps", 4],
+    ["suffix_tokens", 64],
     ["memory_classes", ["other"]],
     ["norm_eps", 0],
     ["special_tokens", { file: 999 }],

@@ -1,8 +1,19 @@
-/** Reads the small JSON files that come with models. */
+/** Reads the small files that come with models, most of them JSON. */
 import { ByteFile, damaged } from "./byte-file.ts";
 
-/** JSON larger than this is absurd; the largest tensor tables have about 2 MB. */
-export const MAX_JSON_BYTES = 32 << 20;
+/** A small file larger than this is absurd; the largest tokenizers and tensor tables have some 20 MB. */
+export const MAX_SMALL_BYTES = 32 << 20;
+
+/** Reads a whole small file; throws not-found, no-access, bad-input or bad-model. */
+export function readSmallFile(path: string): Uint8Array {
+  const file = new ByteFile(path);
+  try {
+    if (file.sizeBytes > MAX_SMALL_BYTES) throw damaged(path, `${file.sizeBytes} bytes are too many for this file`);
+    return file.read(0, file.sizeBytes);
+  } finally {
+    file.close();
+  }
+}
 
 /** Parses UTF-8 JSON that must hold an object; throws bad-model naming `what`. */
 export function parseJsonObject(path: string, bytes: Uint8Array, what: string): Record<string, unknown> {
@@ -16,15 +27,9 @@ export function parseJsonObject(path: string, bytes: Uint8Array, what: string): 
   return value;
 }
 
-/** Reads a whole JSON file that must hold an object; throws not-found, no-access or bad-model. */
+/** Reads a whole JSON file that must hold an object; throws as readSmallFile does. */
 export function readJsonFile(path: string): Record<string, unknown> {
-  const file = new ByteFile(path);
-  try {
-    if (file.sizeBytes > MAX_JSON_BYTES) throw damaged(path, `${file.sizeBytes} bytes are too many for this file`);
-    return parseJsonObject(path, file.read(0, file.sizeBytes), "its content");
-  } finally {
-    file.close();
-  }
+  return parseJsonObject(path, readSmallFile(path), "its content");
 }
 
 /** Whether a parsed JSON value is an object (not null, not an array). */
