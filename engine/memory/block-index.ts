@@ -18,6 +18,8 @@ export interface BlockIndex {
   remove(first: number, n: number): void;
   /** The best `k` blocks among those allowed, best first, ties by number. */
   top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[];
+  /** The sum of exp(scale * (score - 1)) over all blocks allowed: what a softmax over them is divided by. */
+  sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number;
 }
 
 /** The k best hits seen so far. */
@@ -144,6 +146,22 @@ export function scan(table: LandmarkTable, query: Float32Array, start: number, e
   }
 }
 
+/** BlockIndex.sumExp over a table. */
+export function sumExp(
+  { rows, routeSize, end }: LandmarkTable,
+  query: Float32Array,
+  scale: number,
+  allowed: (block: number) => boolean = () => true,
+): number {
+  let sum = 0;
+  for (let block = 0, at = 0; block < end; block++) {
+    let score = 0;
+    for (let i = 0; i < routeSize; i++) score += query[i] * rows[at++];
+    if (!Number.isNaN(score) && allowed(block)) sum += Math.exp(scale * (score - 1));
+  }
+  return sum;
+}
+
 /** Compares a query with every landmark. */
 export class ExactIndex implements BlockIndex {
   readonly table: LandmarkTable;
@@ -168,5 +186,9 @@ export class ExactIndex implements BlockIndex {
     const top = new TopHits(k, allowed);
     scan(this.table, query, 0, this.table.end, top);
     return top.hits;
+  }
+
+  sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number {
+    return sumExp(this.table, query, scale, allowed);
   }
 }

@@ -3,7 +3,7 @@
  * and a query looks into the clusters that are closest to it (k-means lists as in the Routing Transformer, arXiv
  * 2003.05997, used as an inverted file). Below a size it compares a query with every landmark, which is exact.
  */
-import { type BlockHit, type BlockIndex, LandmarkTable, scan, TopHits } from "./block-index.ts";
+import { type BlockHit, type BlockIndex, LandmarkTable, scan, sumExp, TopHits } from "./block-index.ts";
 
 export interface ClusteredIndexOptions {
   /** Clusters are made from so many blocks on. */
@@ -103,6 +103,10 @@ export class ClusteredIndex implements BlockIndex {
       if (nProbed >= budget) break;
     }
     return top.hits;
+  }
+
+  sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number {
+    return sumExp(this.#table, query, scale, allowed);
   }
 
   #insert(block: number): void {

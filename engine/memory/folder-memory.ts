@@ -72,7 +72,7 @@ export class FolderMemory {
     const { config } = encoder;
     const fingerprint = memoryFingerprint({ weights }, folder);
     const store = new SegmentStore(dir, { fingerprint, shape: config, quotaBytes, log });
-    this.#memory = new RepositoryMemory(config, store, new ClusteredIndex(config.routeSize));
+    this.#memory = new RepositoryMemory({ config, weights }, store, new ClusteredIndex(config.routeSize));
     const checkpoints = new Checkpoints();
     this.#deps = { memory: this.#memory, store, encoder, tokenizer, checkpoints, turn, read: folderReader(root), log };
   }

@@ -28,6 +28,8 @@ interface Chosen {
 
 /** What a layer looked at. */
 interface Looked {
+  /** The last choice and what it was made for. */
+  last: { readonly query: Float32Array; readonly chosen: readonly Chosen[] };
   refreshes: number;
   looks: number;
   /** Summed over the looks, by block. */
@@ -58,7 +60,9 @@ export class MemoryContext implements RoutedMemory {
     let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
     while (chosen === undefined) chosen = this.#choose(query, routeTopBlocks);
-    const looked = this.#layers.get(layer) ?? { refreshes: 0, looks: 0, seen: new Map() };
+    const last = { query, chosen };
+    const looked = this.#layers.get(layer) ?? { last, refreshes: 0, looks: 0, seen: new Map() };
+    looked.last = last;
     looked.refreshes++;
     this.#layers.set(layer, looked);
     for (const { block, score } of chosen) {
@@ -90,11 +94,14 @@ export class MemoryContext implements RoutedMemory {
 
   /** What was looked at until now. */
   trace(): MemoryTrace {
-    const layers = [...this.#layers].map(([layer, { refreshes, looks, seen }]): LayerTrace => {
+    const layers = [...this.#layers].map(([layer, { last, refreshes, looks, seen }]): LayerTrace => {
       const blocks = [...seen.values()]
         .map(({ traced, mass }) => ({ ...traced, mass: looks > 0 ? mass / looks : 0 }))
         .sort((a, b) => b.mass - a.mass);
-      return { layer, blocks, refreshes, looks };
+      // Blocks of a damaged segment have left the memory since.
+      const chosen = last.chosen.filter(({ block }) => this.#memory.has(block));
+      const estimatedRecall = this.#memory.estimatedRecall(layer, last.query, chosen, (block) => !this.#isShown(block));
+      return { layer, blocks, estimatedRecall, refreshes, looks };
     });
     const { nBlocks, nTokens } = this.#memory;
     return { nBlocks, nTokens, layers, bytesRead: this.#bytesRead, selectMs: this.#selectMs };

@@ -2,6 +2,7 @@
  * The memory of one folder: which of its files are encoded, the landmarks of their blocks in RAM, and the blocks
  * themselves, read when a text attends to them. RAM grows with the landmarks only, about two bytes a token.
  */
+import type { HybridModel } from "../models/hybrid.ts";
 import type { HybridConfig } from "../models/hybrid-config.ts";
 import type { StoredTokens } from "../runtime/hybrid-memory.ts";
 import type { BlockHit, BlockIndex } from "./block-index.ts";
@@ -41,6 +42,7 @@ const FILES_AT_ONCE = 64;
 
 export class RepositoryMemory {
   readonly config: HybridConfig;
+  readonly #weights: HybridModel["weights"];
   readonly #store: SegmentStore;
   readonly #index: BlockIndex;
   /** The folder's files by the ids of their contents. */
@@ -56,8 +58,9 @@ export class RepositoryMemory {
   #nTokens = 0;
   #bytesRead = 0;
 
-  constructor(config: HybridConfig, store: SegmentStore, index: BlockIndex) {
+  constructor({ config, weights }: HybridModel, store: SegmentStore, index: BlockIndex) {
     this.config = config;
+    this.#weights = weights;
     this.#store = store;
     this.#index = index;
   }
@@ -137,6 +140,22 @@ export class RepositoryMemory {
     return this.#index.top(query, k, allowed);
   }
 
+  /**
+   * The share that `hits` have of a layer's routing softmax over all blocks allowed. The routing was trained to predict
+   * the blocks' attention, so this estimates the share of the attention to memory that they catch.
+   */
+  estimatedRecall(
+    layer: number,
+    query: Float32Array,
+    hits: readonly BlockHit[],
+    allowed: (block: number) => boolean,
+  ): number {
+    const [scale] = this.#weights.vector(`blk.${layer}.route_scale`);
+    const sum = hits.reduce((total, { score }) => total + Math.exp(scale * (score - 1)), 0);
+    const all = this.#index.sumExp(query, scale, allowed);
+    return all > 0 ? sum / all : 1;
+  }
+
   /** All contents that are encoded. */
   encoded(): Iterable<Encoded> {
     return this.#encoded.values();
@@ -147,6 +166,11 @@ export class RepositoryMemory {
     for (const { firstBlock, segment } of this.#encoded.values()) {
       for (let i = 0; i < segment.nBlocks; i++) yield firstBlock + i;
     }
+  }
+
+  /** Whether a block is in memory. */
+  has(block: number): boolean {
+    return this.#owners[block] !== undefined;
   }
 
   /** The contents a block of the index belongs to, and where it stands in them. */

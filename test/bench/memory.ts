@@ -47,7 +47,7 @@ function openStore(dir: string) {
   return {
     model,
     store,
-    memory: new RepositoryMemory(model.config, store, new ClusteredIndex(model.config.routeSize)),
+    memory: new RepositoryMemory(model, store, new ClusteredIndex(model.config.routeSize)),
   };
 }
 

@@ -250,7 +250,7 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
     const opened: { repository: Repository; memory: RepositoryMemory }[] = [];
     for (const name of names) {
       const repository = await readRepository(join(repos, name, "repo"), name, random);
-      const memory = new RepositoryMemory(config, store, new ExactIndex(config.routeSize));
+      const memory = new RepositoryMemory(model, store, new ExactIndex(config.routeSize));
       await memory.update(repository.files.values());
       const read = async ({ path }: RepositoryFile) => repository.files.get(path)?.text;
       const checkpoints = new Checkpoints();

@@ -39,6 +39,8 @@ test("the best blocks are those of a full sort, whatever was added and removed",
         .sort((a, b) => b.score - a.score || a.block - b.block)
         .slice(0, k);
       assert.deepEqual(index.top(query, k, allowed), expected);
+      const sum = all.filter(({ block }) => allowed(block)).reduce((sum, { score }) => sum + Math.exp(score - 1), 0);
+      assert.ok(Math.abs(index.sumExp(query, 1, allowed) - sum) <= 1e-9 * sum);
     }),
   );
 });

@@ -57,7 +57,8 @@ test("a memory whose blocks are all chosen is dense attention over the same toke
     trace.layers.map(({ layer }) => layer),
     retrievalLayers,
   );
-  for (const { blocks: looked, looks } of trace.layers) {
+  for (const { blocks: looked, looks, estimatedRecall } of trace.layers) {
+    assert.ok(Math.abs(estimatedRecall - 1) < 1e-6);
     assert.equal(looked.length, memory.nBlocks);
     assert.ok(looks >= ids.length);
     const mass = looked.reduce((sum, block) => sum + block.mass, 0);
@@ -124,7 +125,8 @@ test("what the prompt shows of its own file is left out, the rest has the class 
     const query = Float32Array.from({ length: config.routeSize }, (_, j) => Math.sin(i * 12.9 + j * 78.2));
     seen.select(config.memoryLayer, query);
   }
-  const [{ blocks, refreshes }] = seen.trace().layers;
+  const [{ blocks, refreshes, estimatedRecall }] = seen.trace().layers;
+  assert.ok(estimatedRecall > config.routeTopBlocks / memory.nBlocks && estimatedRecall < 1, `${estimatedRecall}`);
   assert.equal(refreshes, 200);
   const classes = Map.groupBy(blocks, (block) => block.class);
   assert.deepEqual([...classes.keys()].sort(), [...MEMORY_CLASSES].sort());

@@ -52,7 +52,11 @@ export async function smallMemory(dir: string, files: Map<string, string>, optio
     log: (line) => log.push(line),
   });
   const routeTopBlocks = options.topBlocks ?? config.routeTopBlocks;
-  const memory = new RepositoryMemory({ ...config, routeTopBlocks }, store, new ExactIndex(config.routeSize));
+  const memory = new RepositoryMemory(
+    { ...model, config: { ...config, routeTopBlocks } },
+    store,
+    new ExactIndex(config.routeSize),
+  );
   const encoder = await HybridEncoder.open(model, tokenizer, { nThreads: 1 });
   const read = async ({ path, contentHash }: RepositoryFile) =>
     hashOf(files.get(path) ?? "") === contentHash ? files.get(path) : undefined;
