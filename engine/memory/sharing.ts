@@ -70,6 +70,8 @@ export async function pullMemory(
     if ((await store.takeIn(id, bytes)) && memory.take(file)) pulled++;
     else damaged++;
   });
+  // What was taken over may be more than the quota allows: others go.
+  store.makeRoom(0, (id) => memory.needs(id));
   return { pulled, absent, damaged };
 }
 

@@ -50,6 +50,8 @@ export interface MemoryResult {
   readonly completions: Record<"none" | "own", { exactLines: number; promptMs: number; totalMs: number }>;
   /** The attention that the chosen blocks get under dense attention, of what the best as many get, by layer. */
   readonly massRecall: Record<string, number>;
+  /** The attention to blocks' first tokens, by what an even share would be. */
+  readonly firstTokens: Record<string, number>;
   /** The share of all attention that memory gets with the own memory, at the last token of a run, by layer. */
   readonly memoryMass: Record<string, number>;
   /** Choices of blocks for each run of the model, by layer. */
@@ -66,8 +68,9 @@ const LINES = 200;
 const LINES_PER_FILE = 2;
 /** A repository's memory holds so much text at most. */
 const MEMORY_BYTES = 1_500_000;
-/** Blocks that are attended to densely, for the recall. */
+/** Blocks that are attended to densely, for the recall, at one of so many lines. */
 const DENSE_BLOCKS = 200;
+const DENSE_EVERY = 5;
 const COMPLETION_TOKENS = 48;
 const MIN_LINE_CHARS = 16;
 const options = { nThreads: 2 };
@@ -167,12 +170,19 @@ async function bitsOf(
   return bits;
 }
 
-/** The share of the best blocks' attention that the routed ones get when all of `blocks` are seen, by layer. */
-async function massRecall(
+interface Dense {
+  /** The share of the best blocks' attention that the routed ones get. */
+  readonly recall: number;
+  /** The attention to the blocks' first tokens, by what they would get of an even share: above 1 they act as sinks. */
+  readonly firstTokens: number;
+}
+
+/** What attention looks like when many blocks are seen at once, by layer. */
+async function denseAttention(
   decoder: HybridDecoder,
   memory: RepositoryMemory,
   prompt: readonly number[],
-): Promise<Map<number, number>> {
+): Promise<Map<number, Dense>> {
   const { headSize, routeSize, routeGroup, routeTopBlocks, blockSize } = decoder.config;
   const places = new Map<number, number>();
   const blocks: MemoryBlock[] = [];
@@ -191,20 +201,23 @@ async function massRecall(
   const { queries, attention } = await decoder.read(state, prompt.slice(-routeGroup), { memory: dense });
   return new Map(
     [...attention].map(([layer, weights]) => {
-      let at = 0;
+      let [at, first] = [0, 0];
       const mass = blocks.map(({ end }) => {
-        const own = weights.subarray(at, at + end).reduce((a, b) => a + b, 0);
+        const own = sum(weights.subarray(at, at + end));
+        first += weights[at];
         at += end;
         return own;
       });
       const best = [...mass].sort((a, b) => b - a).slice(0, routeTopBlocks);
       const query = groupQuery(queries.get(layer) ?? new Float32Array(0), routeSize, routeGroup);
       const routed = memory.top(query, routeTopBlocks, (block) => places.has(block));
-      const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
-      return [layer, sum(routed.map(({ block }) => mass[places.get(block) ?? 0])) / sum(best)] as const;
+      const recall = sum(routed.map(({ block }) => mass[places.get(block) ?? 0])) / sum(best);
+      return [layer, { recall, firstTokens: first / sum(mass) / (blocks.length / at) }] as const;
     }),
   );
 }
+
+const sum = (values: Iterable<number>) => Iterator.from(values).reduce((a, b) => a + b, 0);
 
 /** Sums of several runs by layer. */
 class ByLayer {
@@ -244,6 +257,7 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
   const recall = new ByLayer();
   const mass = new ByLayer();
   const refreshes = new ByLayer();
+  const firstTokens = new ByLayer();
   let [nTokens, nLines] = [0, 0];
   try {
     const reading = progressBar("Encoding", names.length);
@@ -296,8 +310,12 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
           );
           refreshes.add(layer, n / looks);
         }
-        if (nLines % 5 === 0)
-          for (const [layer, value] of await massRecall(decoder, memory, ids)) recall.add(layer, value);
+        if (nLines % DENSE_EVERY === 0) {
+          for (const [layer, dense] of await denseAttention(decoder, memory, ids)) {
+            recall.add(layer, dense.recall);
+            firstTokens.add(layer, dense.firstTokens);
+          }
+        }
         nLines++;
         bar.increment();
       }
@@ -317,6 +335,7 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
     crossFile: { lines: bits.cross.lines, bitsPerByte: perByte(bits.cross) },
     completions: { none: completions.none.summary(), own: completions.own.summary() },
     massRecall: recall.means(),
+    firstTokens: firstTokens.means(),
     memoryMass: mass.means(),
     refreshesPerLook: refreshes.means(),
   };
@@ -365,6 +384,7 @@ export function formatMemory(result: MemoryResult): string {
     pair("completion, ms (median)", c.none.totalMs, c.own.totalMs),
     `attention to memory: ${JSON.stringify(result.memoryMass)}`,
     `mass recall of the routed blocks: ${JSON.stringify(result.massRecall)}`,
+    `attention to blocks' first tokens, of an even share: ${JSON.stringify(result.firstTokens)}`,
     `choices of blocks for each run: ${JSON.stringify(result.refreshesPerLook)}`,
   ].join("\n");
 }
