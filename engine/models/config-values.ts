@@ -8,6 +8,7 @@ const ARCHITECTURES = ["llama", "qwen2", "qwen3"] as const;
 
 /** Upper bounds no real model comes near; larger values are damage or malice. */
 const MAX_SIZE = 2 ** 26;
+const MAX_COUNT = 4096;
 
 /** The settings of one model: a lookup by key, and the path that errors name. */
 export class Settings {
@@ -26,8 +27,16 @@ export class Settings {
 
   /** A whole number from 1 to MAX_SIZE; throws bad-model otherwise, or where it is absent and has no default. */
   size(key: string, fallback?: number): number {
-    const value = this.get(key) ?? fallback;
-    const valid = typeof value === "number" && Number.isSafeInteger(value) && value >= 1 && value <= MAX_SIZE;
+    return this.#whole(key, this.get(key) ?? fallback, MAX_SIZE);
+  }
+
+  /** A whole number from 1 to MAX_COUNT, for a size that no tensor bears out; throws bad-model otherwise. */
+  count(key: string): number {
+    return this.#whole(key, this.get(key), MAX_COUNT);
+  }
+
+  #whole(key: string, value: unknown, max: number): number {
+    const valid = typeof value === "number" && Number.isSafeInteger(value) && value >= 1 && value <= max;
     if (!valid) throw damaged(this.path, `its setting ${key} is ${shown(value)}`);
     return value;
   }

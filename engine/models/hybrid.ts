@@ -44,7 +44,7 @@ function readWeights(file: ModelFile, config: HybridConfig): Weights {
     const scaleName = name + SCALE_ENDING;
     if (file.tensors.get(name)?.type !== "I8") {
       checkType(file, name);
-      tensors.set(name, { shape, data: new Float32Array(bytes.buffer) });
+      tensors.set(name, { shape, data: finite(file, name, new Float32Array(bytes.buffer)) });
       continue;
     }
     checkShape(file, scaleName, [shape[0]]);
@@ -52,8 +52,8 @@ function readWeights(file: ModelFile, config: HybridConfig): Weights {
     known.add(scaleName);
     const scale = file.read(scaleName);
     hash.update(scale);
-    const data = dequantise(new Int8Array(bytes.buffer), new Float32Array(scale.buffer));
-    tensors.set(name, { shape, data });
+    const scales = finite(file, scaleName, new Float32Array(scale.buffer));
+    tensors.set(name, { shape, data: dequantise(new Int8Array(bytes.buffer), scales) });
   }
   const unknown = [...file.tensors.keys()].find((name) => !known.has(name));
   if (unknown !== undefined) throw damaged(file.path, `tensor ${unknown} is not part of its format`);
@@ -70,6 +70,11 @@ function checkShape(file: ModelFile, name: string, shape: readonly number[]): vo
 function checkType(file: ModelFile, name: string): void {
   const type = file.tensors.get(name)?.type;
   if (type !== "F32") throw damaged(file.path, `tensor ${name} is ${type}, its format says F32`);
+}
+
+function finite(file: ModelFile, name: string, values: Float32Array): Float32Array {
+  if (values.every(Number.isFinite)) return values;
+  throw damaged(file.path, `tensor ${name} holds a number that is not finite`);
 }
 
 /** Rows of int8 times their scales: data [rows * cols], scale [rows]. */

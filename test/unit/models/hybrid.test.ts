@@ -1,29 +1,27 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { LongsightError } from "../../../engine/errors.ts";
 import { openHybrid } from "../../../engine/models/hybrid.ts";
 import { fixture } from "../hybrid-golden.ts";
+import { withHeader } from "./safetensors-writer.ts";
 
-/** Opens a copy of the fixture after `change` has been at its settings or its weights' header. */
-function changed(change: (config: Record<string, unknown>, header: Record<string, Record<string, unknown>>) => void) {
+type Header = Record<string, Record<string, unknown>>;
+
+/** Opens a copy of the fixture after `change` has been at its settings, its weights' header or their bytes. */
+function changed(change: (config: Record<string, unknown>, header: Header, data: Buffer) => void) {
   const folder = mkdtempSync(join(tmpdir(), "longsight-hybrid-"));
   try {
-    cpSync(fixture.folder, folder, { recursive: true });
-    const configPath = join(folder, "config.json");
-    const config = JSON.parse(readFileSync(configPath, "utf8"));
-    const weightsPath = join(folder, "model.safetensors");
-    const weights = readFileSync(weightsPath);
-    const headerBytes = Number(weights.readBigUInt64LE(0));
-    const header = JSON.parse(weights.toString("utf8", 8, 8 + headerBytes));
-    change(config, header);
-    writeFileSync(configPath, JSON.stringify(config));
-    const text = Buffer.from(JSON.stringify(header));
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(text.length));
-    writeFileSync(weightsPath, Buffer.concat([length, text, weights.subarray(8 + headerBytes)]));
+    const config = JSON.parse(readFileSync(join(fixture.folder, "config.json"), "utf8"));
+    const weights = readFileSync(join(fixture.folder, "model.safetensors"));
+    const dataStart = 8 + Number(weights.readBigUInt64LE(0));
+    const header = JSON.parse(weights.toString("utf8", 8, dataStart)) as Header;
+    const data = weights.subarray(dataStart);
+    change(config, header, data);
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    writeFileSync(join(folder, "model.safetensors"), withHeader(JSON.stringify(header), data));
     return openHybrid(folder);
   } finally {
     rmSync(folder, { recursive: true });
@@ -55,6 +53,7 @@ test("settings and tensors that contradict the format are refused", () => {
     ["suffix_tokens", 64],
     ["memory_classes", ["other"]],
     ["norm_eps", 0],
+    ["block_size", 2 ** 20],
     ["special_tokens", { file: 999 }],
     ["special_tokens", { file: 3 }],
     ["vocab_size", 161],
@@ -74,4 +73,18 @@ test("settings and tensors that contradict the format are refused", () => {
   assert.throws(renamed("output_norm", "norm"), /tensor output_norm is missing/);
   assert.throws(renamed("blk.0.conv", "blk.9.conv"), /tensor blk.0.conv is missing/);
   assert.throws(renamed("blk.0.attn_qkv.scale", "x"), /tensor blk.0.attn_qkv.scale is missing/);
+});
+
+test("a weight or a scale that is no finite number is refused by name", () => {
+  for (const name of ["output_norm", "blk.0.attn_qkv.scale"]) {
+    const attempt = () =>
+      changed((_, header, data) => {
+        const [start] = header[name].data_offsets as number[];
+        data.writeFloatLE(Number.POSITIVE_INFINITY, start + 4);
+      });
+    assert.throws(attempt, {
+      code: "bad-model",
+      message: new RegExp(`tensor ${name} holds a number that is not finite`),
+    });
+  }
 });
