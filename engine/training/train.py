@@ -25,6 +25,7 @@ from .paths import RUNS, write_atomic
 from .samples import Sampler
 
 LOG_STEPS, CHECKPOINT_SECONDS, VALIDATION_SECONDS = 20, 120, 300
+KEPT = 12  # weights of the last checkpoints, for average.py
 
 
 def save(path, checkpoint: dict) -> None:
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="budget of training time")
     parser.add_argument("--tokens", type=float, help="budget of tokens")
     parser.add_argument("--decay", type=float, default=0.2, help="share of the budget over which the rate falls")
+    parser.add_argument("--rate", type=float, default=1.0, help="learning rate, as a share of the optimiser's")
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--micro-rows", type=int, default=8, help="rows of one forward and backward pass; a step accumulates --rows of them")
     parser.add_argument("--length", type=int, default=512)
@@ -92,6 +94,9 @@ def main() -> None:
     def checkpoint() -> None:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": torch.get_rng_state(), "at": at, "config": config.name}
         save(own, state)
+        save(folder / f"keep-{at['step']:09}.pt", {"model": state["model"], "at": at, "config": config.name})
+        for old in sorted(folder.glob("keep-*.pt"))[:-KEPT]:
+            old.unlink()
 
     def validate() -> None:
         model.eval()
@@ -123,7 +128,7 @@ def main() -> None:
             (loss / n_micro).backward()
             for name, value in parts.items():
                 sums.setdefault(name, []).append(float(value))
-        factor = lr_factor(at["step"] - at["first_step"], progress(), args.decay if args.minutes or args.tokens else 0.0)
+        factor = args.rate * lr_factor(at["step"] - at["first_step"], progress(), args.decay if args.minutes or args.tokens else 0.0)
         optimizer.step(factor)
         at["step"] += 1
         at["tokens"] += n_micro * args.micro_rows * args.length
