@@ -29,8 +29,8 @@ export interface CompleteOptions {
   readonly signal?: AbortSignal;
   /** Models without memory layers do without. */
   readonly repository?: RepositoryContext;
-  /** Text to copy from, beside the open file. */
-  readonly copies?: CopyIndex;
+  /** Text to copy from, beside the open file; false: nothing is copied from either. */
+  readonly copies?: CopyIndex | false;
   /** Whether copied text is read several tokens at a time (the default); the result is the same. */
   readonly drafts?: boolean;
   /** Called with the completion so far, which each call replaces; the result may be shorter than the last one. */
@@ -80,9 +80,9 @@ export async function completeAt(
   const { path, prefix, suffix } = withPlainLineEnds(context);
   const memory = repository?.memoryFor(place);
 
-  const copier = new Copier(tokenizer, { path, prefix, suffix }, copies);
+  const copier = copies === false ? undefined : new Copier(tokenizer, { path, prefix, suffix }, copies);
   let copyContext: Uint8Array = new TextEncoder().encode(prefix.slice(-MAX_MATCH));
-  let proposal = copier.propose(copyContext);
+  let proposal = copier?.propose(copyContext);
   let draft: readonly number[] = [];
   /** The logits behind the ids, and behind what is likely to follow, in one run. */
   const read = async (nLeft: number) => {
@@ -117,7 +117,7 @@ export async function completeAt(
     onText?.(restored(shownSafely(text)));
     ids.push(id);
     copyContext = Buffer.concat([copyContext, tokenizer.bytes(id)]);
-    proposal = copier.propose(copyContext);
+    proposal = copier?.propose(copyContext);
     if (nTokens + 1 === maxTokens) break;
     if (id === draft[0]) [rows, draft] = [rows.slice(1), draft.slice(1)];
     else rows = await read(maxTokens - nTokens - 1);

@@ -75,21 +75,21 @@ const COMPLETION_TOKENS = 48;
 const MIN_LINE_CHARS = 16;
 const options = { nThreads: 2 };
 
-interface Repository {
+export interface Repository {
   readonly name: string;
   readonly files: ReadonlyMap<string, RepositoryFile & { readonly text: string }>;
   /** In how many files each name stands. */
   readonly names: ReadonlyMap<string, number>;
 }
 
-interface HeldOut {
+export interface HeldOut {
   readonly context: CursorContext;
   readonly line: string;
   readonly isCrossFile: boolean;
 }
 
 /** The same numbers in every run: a linear congruential generator, 0 .. 1. */
-function randomNumbers(seed: number): () => number {
+export function randomNumbers(seed: number): () => number {
   let state = seed;
   return () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -97,7 +97,7 @@ function randomNumbers(seed: number): () => number {
   };
 }
 
-function shuffled<T>(items: readonly T[], random: () => number): T[] {
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   return items
     .map((item) => ({ item, key: random() }))
     .sort((a, b) => a.key - b.key)
@@ -107,7 +107,13 @@ function shuffled<T>(items: readonly T[], random: () => number): T[] {
 const NAME = /[A-Za-z_]\w{3,}/g;
 const namesIn = (text: string) => new Set(text.match(NAME) ?? []);
 
-async function readRepository(gitDir: string, name: string, random: () => number): Promise<Repository> {
+/** The files of a repository's newest commit, in random order, up to `maxBytes` of text. */
+export async function readRepository(
+  gitDir: string,
+  name: string,
+  random: () => number,
+  maxBytes = MEMORY_BYTES,
+): Promise<Repository> {
   const snapshot = new Snapshot(gitDir);
   try {
     const commit = await snapshot.resolve("HEAD");
@@ -116,7 +122,7 @@ async function readRepository(gitDir: string, name: string, random: () => number
     const names = new Map<string, number>();
     let sum = 0;
     for (const { path, blob, sizeBytes } of shuffled(await snapshot.files(commit), random)) {
-      if (!isNonTestSource(path) || sizeBytes > 100_000 || sum + sizeBytes > MEMORY_BYTES) continue;
+      if (!isNonTestSource(path) || sizeBytes > 100_000 || sum + sizeBytes > maxBytes) continue;
       const content = readContent(await snapshot.read(blob));
       if (content.skipped !== null) continue;
       sum += sizeBytes;
@@ -130,7 +136,7 @@ async function readRepository(gitDir: string, name: string, random: () => number
 }
 
 /** Lines with some content, from files with some lines. */
-function heldOutLines({ files, names }: Repository, n: number, random: () => number): HeldOut[] {
+export function heldOutLines({ files, names }: Repository, n: number, random: () => number): HeldOut[] {
   const chosen: HeldOut[] = [];
   for (const { path, text } of shuffled([...files.values()], random)) {
     const lines = text.split("\n");
