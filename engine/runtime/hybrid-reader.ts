@@ -16,8 +16,8 @@ const TAIL_TOKENS = 8;
 
 const MAX_COPIES = 8;
 
-/** With memory, tokens that share a choice of blocks; runs this long are about as quick per token as longer ones. */
-const PIECE_TOKENS = 64;
+/** With memory, tokens that share a choice of blocks. Shorter runs take clearly longer per token. */
+const PIECE_TOKENS = 128;
 
 /** A beginning of the text, and what the model carries after it. */
 interface Copy {
@@ -84,9 +84,11 @@ export class HybridReader implements DraftReader {
     { memory, signal, nRows }: { memory: RoutedMemory | undefined; signal?: AbortSignal; nRows: number },
   ): Promise<Float32Array> {
     if (memory === undefined) return (await this.#decoder.read(this.#state, ids, { signal, nRows })).logits;
-    // No token has asked for anything yet: the first piece is read twice, the first time for its queries alone.
-    if (this.#routing.isEmpty)
-      this.#routing.push((await this.#decoder.read(this.#decoder.start(), ids, { signal })).queries);
+    // No token has asked for anything yet: the first ones are read twice, the first time for their queries alone.
+    if (this.#routing.isEmpty) {
+      const first = ids.slice(0, this.#decoder.config.routeGroup);
+      this.#routing.push((await this.#decoder.read(this.#decoder.start(), first, { signal })).queries);
+    }
     const tokens = this.#routing.tokens(memory);
     const { logits, queries, attention } = await this.#decoder.read(this.#state, ids, {
       signal,
