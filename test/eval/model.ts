@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { CopyIndex } from "../../engine/complete/copy-index.ts";
 import { LongsightError } from "../../engine/errors.ts";
 import { ExactIndex } from "../../engine/memory/block-index.ts";
+import { Checkpoints } from "../../engine/memory/checkpoints.ts";
 import { EncodingJob } from "../../engine/memory/encoding-job.ts";
 import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
 import { memoryFingerprint, SegmentStore } from "../../engine/memory/segment-store.ts";
@@ -140,10 +141,11 @@ export async function evaluateModel({ repos, model: folder, quick }: ModelOption
     for (const name of names) {
       const repository = await readRepository(gitDir(name), name, randomNumbers(1), amounts.memoryBytes);
       const index = new ExactIndex(model.config.routeSize);
-      const memory = new RepositoryMemory(model.config, store, index);
+      const memory = new RepositoryMemory(model, store, index);
       await memory.update(repository.files.values());
       const read = async ({ path }: RepositoryFile) => repository.files.get(path)?.text;
-      const job = new EncodingJob({ memory, store, encoder, tokenizer, read, log, turn: (run) => run() });
+      const deps = { memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), read, log };
+      const job = new EncodingJob({ ...deps, turn: (run) => run() });
       const result = await job.run();
       nTokens += result.tokensEncoded;
       ms += result.ms;
