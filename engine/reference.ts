@@ -1,12 +1,21 @@
 /**
- * The slow, obvious forward pass of a Llama, Qwen2 or Qwen3 decoder: dense attention, one position after the other,
- * sums in float64. Every fast path is tested against it; nothing else uses it.
+ * The slow, obvious forward pass of a Llama, Qwen2 or Qwen3 decoder: one position after the other, key after key, sums in
+ * float64. Every fast path is tested against it; nothing else uses it.
  */
+import { finished, merge, nothing, single } from "./attention/merge.ts";
 import { ropeTables } from "./attention/rope.ts";
 import type { DecoderConfig, Matrix, Weights } from "./models/types.ts";
 
-/** Logits for every position, [ids.length][vocabSize]. */
-export function referenceLogits(config: DecoderConfig, weights: Weights, ids: readonly number[]): Float64Array[] {
+/** Whether the query at one position attends to the key at another, earlier one or its own. */
+export type Attends = (layer: number, kvHead: number, query: number, key: number) => boolean;
+
+/** Logits for every position, [ids.length][vocabSize]: with dense attention, or with what `attends` leaves of it. */
+export function referenceLogits(
+  config: DecoderConfig,
+  weights: Weights,
+  ids: readonly number[],
+  attends: Attends = () => true,
+): Float64Array[] {
   const { headSize, nHeads, nKvHeads, normEps } = config;
   const embedding = dequantise(weights.matrix("token_embd"));
   const output = config.tiedEmbeddings ? embedding : dequantise(weights.matrix("output"));
@@ -44,12 +53,14 @@ export function referenceLogits(config: DecoderConfig, weights: Weights, ids: re
       const mixed = new Float64Array(nHeads * headSize);
       for (let head = 0; head < nHeads; head++) {
         const kvHead = Math.floor(head / (nHeads / nKvHeads));
-        const scores = Float64Array.from({ length: position + 1 }, (_, past) => {
-          return dot(q[position][head], k[past][kvHead]) / Math.sqrt(headSize);
-        });
-        softmax(scores).forEach((p, past) => {
-          for (let i = 0; i < headSize; i++) mixed[head * headSize + i] += p * v[past][kvHead * headSize + i];
-        });
+        let attended = nothing(headSize);
+        for (let past = 0; past <= position; past++) {
+          if (!attends(layer, kvHead, position, past)) continue;
+          const score = dot(q[position][head], k[past][kvHead]) / Math.sqrt(headSize);
+          const value = v[past].slice(kvHead * headSize, (kvHead + 1) * headSize);
+          attended = merge(attended, single(score, value));
+        }
+        mixed.set(finished(attended), head * headSize);
       }
       return add(row, toOutput(mixed));
     });
@@ -112,11 +123,4 @@ function rotate(head: Float64Array, cos: Float32Array, sin: Float32Array, positi
     const at = position * half + (i % half);
     return i < half ? value * cos[at] - head[i + half] * sin[at] : value * cos[at] + head[i - half] * sin[at];
   });
-}
-
-function softmax(scores: Float64Array): Float64Array {
-  const max = scores.reduce((a, b) => Math.max(a, b));
-  const exps = scores.map((score) => Math.exp(score - max));
-  const sum = exps.reduce((a, b) => a + b);
-  return exps.map((value) => value / sum);
 }

@@ -1,36 +1,145 @@
-/** The attention plan: which keys each layer of a model attends to, as a plain value that can be stored and compared. */
+/**
+ * The attention plan: which keys each layer and head of a model attends to, as a plain value that can be stored and
+ * compared. While several tokens are read at once (a prompt), retrieval heads attend to every earlier key; the choice of
+ * blocks is made for single tokens (answers), where reading keys is what costs time.
+ */
 import { LongsightError } from "../errors.ts";
 import type { DecoderConfig } from "../models/types.ts";
 
-/** Every query attends to every earlier key. */
-export interface DenseLayer {
-  readonly kind: "dense";
-}
+/** Tokens of a block, the unit in which keys are chosen. */
+export const BLOCK_TOKENS = 64;
 
-/** How one layer attends. */
-export type LayerPlan = DenseLayer;
+/** A retrieval head may attend to every earlier key, a streaming head to the first tokens and the latest (DuoAttention). */
+export type HeadRole = "retrieval" | "streaming";
+
+/** What the retrieval heads of a layer read when a single token is processed. */
+export type BlockPlan =
+  | { readonly kind: "all" }
+  /** Choose blocks, and read those: by their keys' mean, or by the attention itself, which then reads all (TidalDecode). */
+  | { readonly kind: "select"; readonly selector: "mean" | "attention"; readonly budget: number }
+  /** Read the best of the blocks that the last choosing layer chose. `budget` counts blocks, here and above. */
+  | { readonly kind: "reuse"; readonly budget: number };
+
+export interface LayerPlan {
+  /** One for each key/value head: the query heads of a group share its role. */
+  readonly heads: readonly HeadRole[];
+  readonly blocks: BlockPlan;
+}
 
 export interface AttentionPlan {
   /** One entry per layer, from the first to the last. */
   readonly layers: readonly LayerPlan[];
+  /** What streaming heads attend to: the first `sinks` tokens, and the last `window`, the token itself included. */
+  readonly sinks: number;
+  readonly window: number;
+  /**
+   * How long chosen blocks are used again (Recycled Attention): for `maxTokens` tokens, and only while the cosine between
+   * the layer's queries and those it chose with stays above `minCosine`.
+   */
+  readonly refresh: { readonly maxTokens: number; readonly minCosine: number };
 }
+
+const STREAMING = { sinks: 64, window: 256 };
+const EVERY_TOKEN = { maxTokens: 1, minCosine: -1 };
+const ALL: BlockPlan = { kind: "all" };
 
 /** The preset `exact`: what the model computes with full attention. */
 export function exactPlan(config: DecoderConfig): AttentionPlan {
-  return { layers: Array.from({ length: config.nLayers }, () => ({ kind: "dense" })) };
+  const heads = rolesOf(config, undefined);
+  return { layers: heads.map((roles) => ({ heads: roles, blocks: ALL })), ...STREAMING, refresh: EVERY_TOKEN };
 }
 
-/** Throws bad-input unless the plan fits the model. */
-export function checkPlan(plan: AttentionPlan, config: DecoderConfig): void {
-  if (plan.layers.length !== config.nLayers) {
-    throw new LongsightError(
-      "bad-input",
-      `The attention plan describes ${plan.layers.length} layers, but the model has ${config.nLayers}; make a plan for this model.`,
-    );
+/** How much each key/value head needs far tokens, from 0 to 1: [nLayers][nKvHeads]. */
+export type HeadGates = readonly (readonly number[])[];
+
+/**
+ * The preset `balanced`: two dense layers, then blocks chosen by the attention of two layers, anew for every token. Heads
+ * whose gate lies below a half stream; without gates none does. Throws bad-input where the gates do not fit the model.
+ */
+export function balancedPlan(config: DecoderConfig, gates?: HeadGates): AttentionPlan {
+  const choosing = [Math.min(2, config.nLayers - 1), Math.round(0.4 * config.nLayers)];
+  const layers = rolesOf(config, gates).map((heads, layer): LayerPlan => {
+    if (layer < choosing[0]) return { heads, blocks: ALL };
+    const budget = 64;
+    if (choosing.includes(layer)) return { heads, blocks: { kind: "select", selector: "attention", budget } };
+    return { heads, blocks: { kind: "reuse", budget } };
+  });
+  return { layers, ...STREAMING, refresh: EVERY_TOKEN };
+}
+
+/**
+ * The preset `fast`: every layer reads blocks chosen by their keys' means, fewer of them in deeper layers (SpAtten), for
+ * up to eight tokens. Heads stream as in `balanced`.
+ */
+export function fastPlan(config: DecoderConfig, gates?: HeadGates): AttentionPlan {
+  const choosing = [0, Math.min(2, config.nLayers - 1), Math.round(0.4 * config.nLayers)];
+  const layers = rolesOf(config, gates).map((heads, layer): LayerPlan => {
+    const budget = layer < config.nLayers / 3 ? 40 : layer < (2 * config.nLayers) / 3 ? 28 : 20;
+    if (choosing.includes(layer)) return { heads, blocks: { kind: "select", selector: "mean", budget } };
+    return { heads, blocks: { kind: "reuse", budget } };
+  });
+  return { layers, ...STREAMING, refresh: { maxTokens: 8, minCosine: 0.8 } };
+}
+
+function rolesOf({ nLayers, nKvHeads }: DecoderConfig, gates: HeadGates | undefined): HeadRole[][] {
+  if (gates && (gates.length !== nLayers || gates.some((layer) => layer.length !== nKvHeads))) {
+    throw refused(`describes other heads than the model's ${nLayers} x ${nKvHeads}; learn the gates of this model`);
   }
-  const unknown = plan.layers.find((layer) => layer.kind !== "dense");
-  if (unknown !== undefined) {
-    const kind = String((unknown as { kind: unknown }).kind);
-    throw new LongsightError("bad-input", `The attention plan uses the unknown layer kind "${kind}"; use "dense".`);
+  return Array.from({ length: nLayers }, (_, layer) =>
+    Array.from({ length: nKvHeads }, (_, head) => ((gates?.[layer][head] ?? 1) >= 0.5 ? "retrieval" : "streaming")),
+  );
+}
+
+/** Blocks that are always chosen: the first, the last two. A smaller budget would leave out the text's own end. */
+export const MIN_BUDGET = 3;
+
+/** Throws bad-input unless the plan fits the model and itself. */
+export function checkPlan(plan: AttentionPlan, config: DecoderConfig): void {
+  const { layers, sinks, window, refresh } = plan;
+  if (layers.length !== config.nLayers) {
+    throw refused(`describes ${layers.length} layers, the model has ${config.nLayers}; make a plan for this model`);
+  }
+  if (!Number.isInteger(sinks) || sinks < 0) throw refused(`has ${sinks} sinks; use a whole number of 0 or more`);
+  if (!Number.isInteger(window) || window < 1) throw refused(`has a window of ${window}; use a whole number from 1`);
+  if (!Number.isInteger(refresh.maxTokens) || refresh.maxTokens < 1) {
+    throw refused(`chooses blocks for ${refresh.maxTokens} tokens; use a whole number from 1`);
+  }
+  if (!(refresh.minCosine >= -1 && refresh.minCosine <= 1)) {
+    throw refused(`has a least cosine of ${refresh.minCosine}; use a number from -1 to 1`);
+  }
+  let chosen = 0;
+  for (const [layer, { heads, blocks }] of layers.entries()) {
+    if (heads.length !== config.nKvHeads) {
+      throw refused(`gives layer ${layer} ${heads.length} heads, the model has ${config.nKvHeads}; give each a role`);
+    }
+    const unknown = heads.find((role) => role !== "retrieval" && role !== "streaming");
+    if (unknown !== undefined) throw refused(`has a head that is "${unknown}"; use "retrieval" or "streaming"`);
+    chosen = checkBlocks(layer, heads, blocks, chosen);
   }
 }
+
+/** Checks what a layer reads, given how many blocks were chosen before it; how many are chosen behind it. */
+function checkBlocks(layer: number, heads: readonly HeadRole[], blocks: BlockPlan, chosen: number): number {
+  if (blocks.kind === "all") return chosen;
+  if (blocks.kind !== "select" && blocks.kind !== "reuse") {
+    const kind = String((blocks as { kind: unknown }).kind);
+    throw refused(`lets layer ${layer} read blocks by "${kind}"; use "all", "select" or "reuse"`);
+  }
+  const { budget } = blocks;
+  if (!Number.isInteger(budget) || budget < MIN_BUDGET) {
+    throw refused(`lets layer ${layer} read ${budget} blocks; use a whole number from ${MIN_BUDGET}`);
+  }
+  if (blocks.kind === "reuse") {
+    if (budget <= chosen) return chosen;
+    throw refused(`lets layer ${layer} use ${budget} blocks again where ${chosen} were chosen; choose more before it`);
+  }
+  if (blocks.selector !== "mean" && blocks.selector !== "attention") {
+    throw refused(`chooses by "${blocks.selector}" in layer ${layer}; use "mean" or "attention"`);
+  }
+  if (!heads.includes("retrieval")) {
+    throw refused(`lets layer ${layer} choose blocks, but all its heads stream; choose in a layer that retrieves`);
+  }
+  return budget;
+}
+
+const refused = (what: string) => new LongsightError("bad-input", `The attention plan ${what}.`);

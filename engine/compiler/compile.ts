@@ -2,19 +2,18 @@
  * compile(config, plan, weights) -> one ONNX graph for prefill and decode. The number of tokens in a run is left open:
  * onnxruntime repacks quantised weights for each session, so two graphs would hold two copies of the model.
  *
- * Inputs: x float32 [1, n, hiddenSize], the tokens' embeddings (see EmbeddingRows); rows int64 [nRows], the positions within the run whose logits are wanted; is_single bool [1],
- * position int64 [1], last_position int32 [1], total_length int32 [1], bias float32 [capacity + 1] and parts int64 [2]
- * (see AttentionInputs); cos, sin float32 [positions, headSize / 2]; past.<layer>.key and past.<layer>.value
- * [nKvHeads, capacity, headSize], float32 or float16 (see cacheType).
- * Outputs: logits float32 [1, nRows, vocabSize]; keys and values [nLayers * nKvHeads, n, headSize], the run's own.
+ * Inputs: x float32 [1, n, hiddenSize], the tokens' embeddings (see EmbeddingRows); rows int64 [nRows], the positions
+ * within the run whose logits are wanted; and what the plan's attention needs (see AttentionCompiler).
+ * Outputs: logits float32 [1, nRows, vocabSize]; keys and values of the run's tokens (see AttentionCompiler).
  */
-import { type AttentionInputs, denseAttention, type Projections } from "../attention/dense.ts";
+import type { Projections } from "../attention/heads.ts";
 import { type AttentionPlan, checkPlan } from "../attention/plan.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { swiglu } from "../onnx/ffn.ts";
 import { GraphBuilder, type OnnxModel, type Value } from "../onnx/graph.ts";
 import { type Accuracy, linear } from "../onnx/linear.ts";
 import { addRmsNorm, rmsNorm } from "../onnx/norm.ts";
+import { AttentionCompiler, type CacheType } from "./attention.ts";
 import { concatenated, linearWeight, stacked } from "./weights.ts";
 
 /** How a graph computes: `float` is for comparison with the reference, `int8` is the fast form of quantised products. */
@@ -23,7 +22,7 @@ export interface CompileOptions {
 }
 
 /** How keys and values are kept: rounding them to 16 bits is one of the roundings of the fast form. */
-export function cacheType(accuracy: Accuracy): "float32" | "float16" {
+export function cacheType(accuracy: Accuracy): CacheType {
   return accuracy === "float" ? "float32" : "float16";
 }
 
@@ -35,7 +34,7 @@ export function compile(
   options: CompileOptions = { accuracy: "int8" },
 ): OnnxModel {
   checkPlan(plan, config);
-  return new Compiler(config, weights, options).model();
+  return new Compiler(config, plan, weights, options).model();
 }
 
 class Compiler {
@@ -43,36 +42,26 @@ class Compiler {
   readonly #config: DecoderConfig;
   readonly #weights: Weights;
   readonly #accuracy: Accuracy;
-  /** Of each layer: [nKvHeads, n, headSize]. */
-  readonly #newKeys: Value[] = [];
-  readonly #newValues: Value[] = [];
+  readonly #attention: AttentionCompiler;
 
-  constructor(config: DecoderConfig, weights: Weights, options: CompileOptions) {
+  constructor(config: DecoderConfig, plan: AttentionPlan, weights: Weights, options: CompileOptions) {
     this.#config = config;
     this.#weights = weights;
     this.#accuracy = options.accuracy;
+    this.#attention = new AttentionCompiler(this.#graph, config, plan, cacheType(options.accuracy));
   }
 
   model(): OnnxModel {
     const graph = this.#graph;
-    const { nLayers, hiddenSize, normEps, headSize, vocabSize, tiedEmbeddings } = this.#config;
+    const { nLayers, hiddenSize, normEps, vocabSize, tiedEmbeddings } = this.#config;
     const rows = graph.input("rows", "int64", ["nRows"]);
-    const inputs = {
-      isSingle: graph.input("is_single", "bool", [1]),
-      position: graph.input("position", "int64", [1]),
-      lastPosition: graph.input("last_position", "int32", [1]),
-      totalLength: graph.input("total_length", "int32", [1]),
-      bias: graph.input("bias", "float32", ["keys"]),
-      parts: graph.input("parts", "int64", [2]),
-      cos: graph.input("cos", "float32", ["positions", headSize / 2]),
-      sin: graph.input("sin", "float32", ["positions", headSize / 2]),
-    };
 
     // x is the residual stream [1, n, hiddenSize]; delta is what the last sublayer adds to it.
     let x = graph.input("x", "float32", [1, "n", hiddenSize]);
     let normed = rmsNorm(graph, x, this.#vector("blk.0.attn_norm"), normEps);
     for (let layer = 0; layer < nLayers; layer++) {
-      const attended = this.#attention(layer, normed, inputs);
+      const mixed = this.#attention.layer(layer, this.#projections(layer, normed));
+      const attended = this.#linear(mixed, `blk.${layer}.attn_output`);
       [normed, x] = addRmsNorm(graph, x, attended, this.#vector(`blk.${layer}.ffn_norm`), normEps);
       const delta = this.#feedForward(layer, normed);
       if (layer + 1 < nLayers) {
@@ -85,8 +74,7 @@ class Compiler {
     const output = linearWeight(this.#weights.matrix(tiedEmbeddings ? "token_embd" : "output"));
     const logits = linear(graph, normed, "output", output, { accuracy: this.#accuracy, output: "logits" });
     graph.output(logits, "float32", [1, "nRows", vocabSize]);
-    this.#outputs("keys", this.#newKeys);
-    this.#outputs("values", this.#newValues);
+    this.#attention.outputs();
     return graph.build();
   }
 
@@ -99,31 +87,6 @@ class Compiler {
   #linear(x: Value, name: string, bias?: Float32Array): Value {
     const weight = linearWeight(this.#weights.matrix(name));
     return linear(this.#graph, x, name, weight, { bias, accuracy: this.#accuracy });
-  }
-
-  #attention(layer: number, x: Value, inputs: AttentionInputs): Value {
-    const graph = this.#graph;
-    const { nKvHeads, headSize } = this.#config;
-    const type = cacheType(this.#accuracy);
-    const shape = [nKvHeads, "capacity", headSize];
-    const cache = {
-      key: graph.input(`past.${layer}.key`, type, shape),
-      value: graph.input(`past.${layer}.value`, type, shape),
-      type,
-    };
-    const attended = denseAttention(graph, this.#projections(layer, x), cache, inputs, this.#config);
-    this.#newKeys.push(attended.key);
-    this.#newValues.push(attended.value);
-    return this.#linear(attended.mixed, `blk.${layer}.attn_output`);
-  }
-
-  /** All layers' parts as one output, since each output costs time of its own. */
-  #outputs(name: string, parts: readonly Value[]): void {
-    const { nLayers, nKvHeads, headSize } = this.#config;
-    const type = cacheType(this.#accuracy);
-    const together = this.#graph.node("Concat", parts, { axis: 0 });
-    const [output] = this.#graph.nodes("Cast", [together], [name], { to: type === "float32" ? 1 : 10 });
-    this.#graph.output(output, type, [nLayers * nKvHeads, "n", headSize]);
   }
 
   #projections(layer: number, x: Value): Projections {

@@ -12,12 +12,12 @@ type Shape = Pick<DecoderConfig, "contextLength" | "vocabSize">;
 export class DecoderReader implements DraftReader {
   readonly contextLength: number;
   readonly #vocabSize: number;
-  readonly #decoder: Pick<Decoder, "run">;
+  readonly #decoder: Pick<Decoder, "run" | "holds">;
   /** The text whose keys and values the decoder's cache holds. */
   #ids: readonly number[] = [];
 
   /** The decoder's cache belongs to this reader from now on. */
-  constructor(decoder: Pick<Decoder, "run">, { contextLength, vocabSize }: Shape) {
+  constructor(decoder: Pick<Decoder, "run" | "holds">, { contextLength, vocabSize }: Shape) {
     this.#decoder = decoder;
     this.contextLength = contextLength;
     this.#vocabSize = vocabSize;

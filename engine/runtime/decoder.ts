@@ -1,53 +1,76 @@
-/** Runs a compiled model: tokens in, logits out, keys and values appended to the cache. */
-import { UNUSED } from "../attention/dense.ts";
-import { type AttentionPlan, exactPlan } from "../attention/plan.ts";
+/** Runs a compiled model: tokens in, logits out, keys and values appended to the caches. */
+import { UNUSED } from "../attention/heads.ts";
+import { type AttentionPlan, exactPlan, type HeadRole } from "../attention/plan.ts";
 import { ropeTables } from "../attention/rope.ts";
 import { type CompileOptions, cacheType, compile } from "../compiler/compile.ts";
 import { EmbeddingRows } from "../models/embedding-rows.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
-import { type CacheArray, KvCache } from "./kv-cache.ts";
+import { BlockChoices } from "./block-choices.ts";
+import { type CacheArray, type CacheShape, KvCache } from "./kv-cache.ts";
+import { RingCache } from "./ring-cache.ts";
 import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
 
 export interface DecoderOptions extends SessionOptions, Partial<CompileOptions> {
+  /** How the model attends; exact by default. */
   readonly plan?: AttentionPlan;
 }
 
 export class Decoder {
   readonly #config: DecoderConfig;
   readonly #session: InferenceSession;
+  /** The names of the graph's inputs: a plan leaves out those it has no use for. */
+  readonly #wanted: ReadonlySet<string>;
+  readonly #embeddings: EmbeddingRows;
   readonly #cache: KvCache;
+  /** Undefined where no head streams. */
+  readonly #ring: RingCache | undefined;
+  readonly #choices: BlockChoices;
   /** The inputs that only change when the cache grows. */
   #fixed: Record<string, Tensor>;
 
-  readonly #embeddings: EmbeddingRows;
-
-  /** Compiles a model for `plan`, the exact one by default, and opens a session. Errors: as compile. */
+  /** Compiles a model for a plan and opens a session. Errors: as compile. */
   static async open(
     { config, weights }: { readonly config: DecoderConfig; readonly weights: Weights },
     options: DecoderOptions,
   ): Promise<Decoder> {
     const { plan = exactPlan(config), accuracy = "int8" } = options;
     const session = await createSession(compile(config, plan, weights, { accuracy }), options);
-    return new Decoder(config, new KvCache(config, cacheType(accuracy)), weights, session);
+    return new Decoder(config, plan, accuracy, weights, session);
   }
 
-  private constructor(config: DecoderConfig, cache: KvCache, weights: Weights, session: InferenceSession) {
+  private constructor(
+    config: DecoderConfig,
+    plan: AttentionPlan,
+    accuracy: CompileOptions["accuracy"],
+    weights: Weights,
+    session: InferenceSession,
+  ) {
     this.#config = config;
     this.#session = session;
-    this.#cache = cache;
+    this.#wanted = new Set(session.inputNames);
     this.#embeddings = new EmbeddingRows(weights.matrix("token_embd"));
+    const shape = (kept: HeadRole): CacheShape => ({
+      heads: plan.layers.map(({ heads }) => heads.flatMap((role, head) => (role === kept ? [head] : []))),
+      nKvHeads: config.nKvHeads,
+      headSize: config.headSize,
+      type: cacheType(accuracy),
+    });
+    this.#cache = new KvCache(shape("retrieval"));
+    const streams = plan.layers.some(({ heads }) => heads.includes("streaming"));
+    this.#ring = streams ? new RingCache(shape("streaming"), plan) : undefined;
+    this.#choices = new BlockChoices(plan, config, this.#cache);
     this.#fixed = this.#bind();
   }
 
   /**
-   * Reads `ids` behind the first `nPast` tokens of the cache. Returns the logits behind the ids with the indices
-   * `rows`, [rows.length, vocabSize], valid until the next run.
+   * Reads `ids` behind the first `nPast` tokens of the cache, which holds(nPast). Returns the logits behind the ids with
+   * the indices `rows`, [rows.length, vocabSize], valid until the next run.
    */
   async run(ids: readonly number[], nPast: number, rows: readonly number[]): Promise<Float32Array> {
     const n = ids.length;
     const total = nPast + n;
     if (this.#cache.reserve(total)) this.#fixed = this.#bind();
-    const feeds = {
+    const available = {
       ...this.#fixed,
       x: new Tensor("float32", this.#embeddings.read(ids), [1, n, this.#config.hiddenSize]),
       rows: new Tensor("int64", BigInt64Array.from(rows, BigInt), [rows.length]),
@@ -56,10 +79,26 @@ export class Decoder {
       last_position: new Tensor("int32", Int32Array.of(total - 1), [1]),
       total_length: new Tensor("int32", Int32Array.of(total), [1]),
       bias: this.#bias(nPast),
+      ...this.#ringInputs(nPast, n),
+      ...this.#choices.inputs(nPast, n),
     };
-    const { logits, keys, values } = await this.#session.run(feeds);
-    this.#cache.append(nPast, n, keys.data as CacheArray, values.data as CacheArray);
-    return logits.data as Float32Array;
+    const feeds = Object.fromEntries(Object.entries(available).filter(([name]) => this.#wanted.has(name)));
+    const outputs = await this.#session.run(feeds);
+    const [keys, values] = [outputs.keys.data as CacheArray, outputs.values.data as CacheArray];
+    this.#cache.append(nPast, n, keys, values);
+    this.#ring?.append(nPast, n, keys, values);
+    this.#choices.observe(outputs, nPast, n);
+    return outputs.logits.data as Float32Array;
+  }
+
+  /** Whether a run can go on behind the first `nPast` tokens: streaming heads have forgotten what lies far back. */
+  holds(nPast: number): boolean {
+    return this.#ring?.holds(nPast) ?? true;
+  }
+
+  /** The blocks that a choosing layer chose last, best first. */
+  chosenBy(layer: number): readonly number[] {
+    return this.#choices.chosenBy(layer);
   }
 
   async close(): Promise<void> {
@@ -70,24 +109,45 @@ export class Decoder {
   /** What leaves out the cache's unused rows. */
   #bias(nPast: number): Tensor {
     const { capacity } = this.#cache;
-    const bias = new Float32Array(capacity + 1).fill(UNUSED, nPast, capacity);
-    return new Tensor("float32", bias, [capacity + 1]);
+    return new Tensor("float32", new Float32Array(capacity).fill(UNUSED, nPast), [capacity]);
+  }
+
+  #ringInputs(nPast: number, n: number): Record<string, Tensor> {
+    const ring = this.#ring;
+    if (ring === undefined) return {};
+    const nGroup = this.#config.nHeads / this.#config.nKvHeads;
+    const { bias, ownBias } = ring.biases(nPast, n, nGroup);
+    return {
+      recent_bias: new Tensor("float32", bias, [n * nGroup, ring.slots]),
+      own_bias: new Tensor("float32", ownBias, [n * nGroup, n]),
+      recent_sizes: new Tensor("int64", BigInt64Array.of(BigInt(ring.slots), BigInt(n)), [2]),
+    };
   }
 
   #bind(): Record<string, Tensor> {
-    const { nLayers, nKvHeads, headSize, rope } = this.#config;
-    const { capacity, keys, values, type } = this.#cache;
+    const { nLayers, headSize, rope } = this.#config;
+    const { capacity } = this.#cache;
     const { cos, sin } = ropeTables(rope, headSize, capacity);
-    const tensors: Record<string, Tensor> = {
+    const inputs: Record<string, Tensor> = {
       cos: new Tensor("float32", cos, [capacity, headSize / 2]),
       sin: new Tensor("float32", sin, [capacity, headSize / 2]),
-      parts: new Tensor("int64", BigInt64Array.of(BigInt(capacity), 1n), [2]),
+      "sizes.all": new Tensor("int64", BigInt64Array.of(BigInt(capacity), 1n), [2]),
+      ...this.#choices.fixedInputs(),
     };
-    for (let layer = 0; layer < nLayers; layer++) {
-      const shape = [nKvHeads, capacity, headSize];
-      tensors[`past.${layer}.key`] = new Tensor(type, keys[layer], shape);
-      tensors[`past.${layer}.value`] = new Tensor(type, values[layer], shape);
+    const add = (name: string, arrays: readonly CacheArray[], length: number) => {
+      for (let layer = 0; layer < nLayers; layer++) {
+        const array = arrays[layer];
+        const type = array instanceof Float32Array ? "float32" : "float16";
+        const shape = [array.length / (length * headSize), length, headSize];
+        inputs[name.replace("*", String(layer))] = new Tensor(type, array, shape);
+      }
+    };
+    add("past.*.keys", this.#cache.keys, capacity);
+    add("past.*.values", this.#cache.values, capacity);
+    if (this.#ring) {
+      add("recent.*.keys", this.#ring.keys, this.#ring.slots);
+      add("recent.*.values", this.#ring.values, this.#ring.slots);
     }
-    return tensors;
+    return inputs;
   }
 }

@@ -50,6 +50,7 @@ test("a reader that goes back and forth in a text gives the same logits as readi
 function recorder() {
   const runs: [nPast: number, n: number, nRows: number][] = [];
   const decoder = {
+    holds: () => true,
     run: async (ids: readonly number[], nPast: number, rows: readonly number[]) => {
       runs.push([nPast, ids.length, rows.length]);
       return new Float32Array(1);
@@ -75,6 +76,7 @@ test("cancelling takes effect between two runs, and the next call goes on from t
   const { runs, decoder } = recorder();
   const cancel = new AbortController();
   const cancelling = {
+    ...decoder,
     run: (...args: Parameters<typeof decoder.run>) => {
       if (runs.length === 1) cancel.abort();
       return decoder.run(...args);
@@ -91,7 +93,7 @@ test("a failed run does not leave its tokens behind", async () => {
   const { runs, decoder } = recorder();
   let fails = false;
   const reader = new DecoderReader(
-    { run: (...args) => (fails ? Promise.reject(new Error("out of memory")) : decoder.run(...args)) },
+    { ...decoder, run: (...args) => (fails ? Promise.reject(new Error("out of memory")) : decoder.run(...args)) },
     shape,
   );
   await reader.readText(range(10));

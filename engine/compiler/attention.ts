@@ -1,0 +1,235 @@
+/**
+ * Puts a plan's attention together: splits the heads of each layer by their roles, hands chosen blocks from layer to
+ * layer, and declares the inputs and outputs that this needs, which the runtime looks up by these names.
+ *
+ * Inputs: is_single bool [1], position int64 [1], last_position and total_length int32 [1], cos and sin float32
+ * [positions, headSize / 2] (see RunInputs);
+ * past.<layer>.keys and .values [retrieval heads, capacity, headSize]: the cache of retrieval heads; bias float32
+ * [capacity]; sizes.all int64 [2] (see CacheInputs);
+ * recent.<layer>.keys and .values [streaming heads, slots, headSize]; recent_bias, own_bias, recent_sizes (see
+ * StreamingInputs);
+ * refresh bool [1]: choose blocks anew; count.<budget> int64 [1] and sizes.<budget> int64 [2]: blocks and keys read under
+ * a budget; preference float32 [blocks]; of layers that choose: chosen.<layer> int64 [count], the last choice, and
+ * means.<layer> float32 [retrieval heads, blocks, headSize].
+ * Outputs: keys and values [nLayers * nKvHeads, n, headSize], the run's own; of layers that choose: choice.<layer> int64
+ * [count] and query.<layer> float32 [1, nHeads * headSize] of the last token.
+ */
+import { attendToBlocks, biasOf, type Choice, chooseByMeans, chooseByShares } from "../attention/blocks.ts";
+import { type CacheInputs, denseAttention, oneToken, severalTokens } from "../attention/dense.ts";
+import {
+  byHead,
+  type Cached,
+  type Heads,
+  type KeysValues,
+  type Projections,
+  pickHeads,
+  type Rows,
+  type RunInputs,
+  rotatedRows,
+} from "../attention/heads.ts";
+import type { AttentionPlan, BlockPlan, HeadRole } from "../attention/plan.ts";
+import { streamingAttention } from "../attention/streaming.ts";
+import type { DecoderConfig } from "../models/types.ts";
+import type { Dim, ElementType, GraphBuilder, Value } from "../onnx/graph.ts";
+
+export type CacheType = Cached["type"];
+
+type Chosen = { readonly blocks: Value; readonly budget: number };
+
+export class AttentionCompiler {
+  readonly #graph: GraphBuilder;
+  readonly #config: DecoderConfig;
+  readonly #plan: AttentionPlan;
+  readonly #type: CacheType;
+  readonly #run: RunInputs;
+  readonly #inputs = new Map<string, Value>();
+  /** Of each layer: [nKvHeads, n, headSize]. */
+  readonly #newKeys: Value[] = [];
+  readonly #newValues: Value[] = [];
+  /** What the last choosing layer chose. */
+  #chosen: Chosen | undefined;
+  readonly #choices = new Map<string, Choice>();
+
+  constructor(graph: GraphBuilder, config: DecoderConfig, plan: AttentionPlan, type: CacheType) {
+    this.#graph = graph;
+    this.#config = config;
+    this.#plan = plan;
+    this.#type = type;
+    const table = ["positions", config.headSize / 2];
+    this.#run = {
+      isSingle: this.#input("is_single", "bool", [1]),
+      position: this.#input("position", "int64", [1]),
+      lastPosition: this.#input("last_position", "int32", [1]),
+      totalLength: this.#input("total_length", "int32", [1]),
+      cos: this.#input("cos", "float32", table),
+      sin: this.#input("sin", "float32", table),
+    };
+  }
+
+  /** A layer's attention, before its output matrix: [1, n, nHeads * headSize]. Layers come in their order. */
+  layer(layer: number, projections: Projections): Value {
+    const graph = this.#graph;
+    const rows = rotatedRows(graph, projections, this.#run, this.#config);
+    const { heads, blocks } = this.#plan.layers[layer];
+    const of = (role: HeadRole) => heads.flatMap((one, head) => (one === role ? [head] : []));
+    const [far, near] = [of("retrieval"), of("streaming")];
+    const own = { keys: byHead(graph, rows.k, 1, this.#config), values: byHead(graph, rows.v, 1, this.#config) };
+    this.#newKeys.push(own.keys);
+    this.#newValues.push(own.values);
+    const parts: Value[] = [];
+    if (far.length > 0) parts.push(this.#retrieval(layer, this.#pick(rows, far), this.#pickOwn(own, far), blocks));
+    if (near.length > 0) parts.push(this.#streaming(layer, this.#pick(rows, near), this.#pickOwn(own, near)));
+    if (parts.length === 1) return parts[0];
+    const order = [...far, ...near];
+    const back = order.map((_, head) => order.indexOf(head));
+    return pickHeads(graph, graph.node("Concat", parts, { axis: 2 }), this.#config, this.#nGroup, back);
+  }
+
+  /** Declares the outputs, when all layers are done. */
+  outputs(): void {
+    const { nLayers, nKvHeads, headSize } = this.#config;
+    // All layers' parts as one output, since each output costs time of its own.
+    for (const [name, parts] of [
+      ["keys", this.#newKeys],
+      ["values", this.#newValues],
+    ] as const) {
+      const together = this.#graph.node("Concat", parts, { axis: 0 });
+      const [output] = this.#graph.nodes("Cast", [together], [name], { to: this.#type === "float32" ? 1 : 10 });
+      this.#graph.output(output, this.#type, [nLayers * nKvHeads, "n", headSize]);
+    }
+  }
+
+  get #nGroup(): number {
+    return this.#config.nHeads / this.#config.nKvHeads;
+  }
+
+  #input(name: string, type: ElementType, shape: readonly Dim[]): Value {
+    const known = this.#inputs.get(name);
+    if (known) return known;
+    const input = this.#graph.input(name, type, shape);
+    this.#inputs.set(name, input);
+    return input;
+  }
+
+  #cached(name: string, layer: number, nHeads: number, length: string): Cached {
+    const shape = [nHeads, length, this.#config.headSize];
+    return {
+      keys: this.#input(`${name}.${layer}.keys`, this.#type, shape),
+      values: this.#input(`${name}.${layer}.values`, this.#type, shape),
+      type: this.#type,
+    };
+  }
+
+  #pick({ q, k, v }: Rows, picked: number[]): Rows {
+    const pick = (x: Value, nPerHead: number) => pickHeads(this.#graph, x, this.#config, nPerHead, picked);
+    return { q: pick(q, this.#nGroup), k: pick(k, 1), v: pick(v, 1) };
+  }
+
+  #pickOwn({ keys, values }: KeysValues, picked: number[]): KeysValues {
+    if (picked.length === this.#config.nKvHeads) return { keys, values };
+    const pick = (x: Value) => this.#graph.node("Gather", [x, this.#graph.ints(...picked)], { axis: 0 });
+    return { keys: pick(keys), values: pick(values) };
+  }
+
+  #headsOf(nKvHeads: number): Heads {
+    return { nHeads: nKvHeads * this.#nGroup, nKvHeads, headSize: this.#config.headSize };
+  }
+
+  #streaming(layer: number, rows: Rows, own: KeysValues): Value {
+    const nStreaming = this.#plan.layers[layer].heads.filter((role) => role === "streaming").length;
+    const inputs = {
+      bias: this.#input("recent_bias", "float32", ["queries", "slots"]),
+      ownBias: this.#input("own_bias", "float32", ["queries", "n"]),
+      sizes: this.#input("recent_sizes", "int64", [2]),
+    };
+    const cached = this.#cached("recent", layer, nStreaming, "slots");
+    return streamingAttention(this.#graph, rows.q, own, cached, inputs, this.#headsOf(nStreaming));
+  }
+
+  #retrieval(layer: number, rows: Rows, own: KeysValues, blocks: BlockPlan): Value {
+    const graph = this.#graph;
+    const nRetrieval = this.#plan.layers[layer].heads.filter((role) => role === "retrieval").length;
+    const heads = this.#headsOf(nRetrieval);
+    const cached = this.#cached("past", layer, nRetrieval, "capacity");
+    const all: CacheInputs = {
+      bias: this.#input("bias", "float32", ["capacity"]),
+      sizes: this.#input("sizes.all", "int64", [2]),
+    };
+    if (blocks.kind === "all") return denseAttention(graph, rows, own, cached, this.#run, all, heads);
+    const several = () => severalTokens(graph, rows, cached, this.#run, heads);
+    if (blocks.kind === "reuse") {
+      const choice = this.#choice(blocks.budget, all.bias);
+      return graph.choose(
+        this.#run.isSingle,
+        ["float32"],
+        () => [attendToBlocks(graph, rows.q, own, cached, choice, heads)],
+        () => [several()],
+      )[0];
+    }
+
+    const { budget, selector } = blocks;
+    const { count, sizes } = this.#budget(budget);
+    const choosing = { preference: this.#input("preference", "float32", ["blocks"]), count };
+    const last = this.#input(`chosen.${layer}`, "int64", ["chosen"]);
+    const means =
+      selector === "mean"
+        ? this.#input(`means.${layer}`, "float32", [nRetrieval, "blocks", heads.headSize])
+        : undefined;
+    const attend = (chosen: Value) =>
+      attendToBlocks(
+        graph,
+        rows.q,
+        own,
+        cached,
+        { blocks: chosen, bias: biasOf(graph, all.bias, chosen), sizes },
+        heads,
+      );
+    const anew = () => {
+      if (means) {
+        const chosen = chooseByMeans(graph, rows.q, means, choosing, heads);
+        return [attend(chosen), chosen];
+      }
+      const [mixed, shares] = oneToken(graph, rows.q, own, cached, all, heads);
+      return [mixed, chooseByShares(graph, shares, choosing)];
+    };
+    const again = () => [attend(last), graph.node("Identity", [last])];
+    const types = ["float32", "int64"] as const;
+    const [mixed, chosen] = graph.choose(
+      this.#run.isSingle,
+      types,
+      () => graph.choose(this.#input("refresh", "bool", [1]), types, anew, again),
+      () => [several(), graph.node("Identity", [last])],
+    );
+    this.#chosen = { blocks: chosen, budget };
+    this.#choices.clear();
+    const named = (value: Value, name: string) => graph.nodes("Identity", [value], [name])[0];
+    graph.output(named(chosen, `choice.${layer}`), "int64", ["chosen"]);
+    const newest = graph.node("Gather", [rows.q, graph.ints(-1)], { axis: 1 });
+    const width = heads.nHeads * heads.headSize;
+    graph.output(named(graph.node("Reshape", [newest, graph.ints(1, width)]), `query.${layer}`), "float32", [1, width]);
+    return mixed;
+  }
+
+  #budget(budget: number): { count: Value; sizes: Value } {
+    return {
+      count: this.#input(`count.${budget}`, "int64", [1]),
+      sizes: this.#input(`sizes.${budget}`, "int64", [2]),
+    };
+  }
+
+  /** The best of the blocks that were chosen last, under a budget. */
+  #choice(budget: number, bias: Value): Choice {
+    const chosen = this.#chosen;
+    if (chosen === undefined) throw new Error("no layer has chosen blocks yet"); // checkPlan forbids it
+    const key = String(budget);
+    const known = this.#choices.get(key);
+    if (known) return known;
+    const graph = this.#graph;
+    const { count, sizes } = this.#budget(budget);
+    const blocks =
+      budget === chosen.budget ? chosen.blocks : graph.node("Slice", [chosen.blocks, graph.ints(0), count]);
+    const choice = { blocks, bias: biasOf(graph, bias, blocks), sizes };
+    this.#choices.set(key, choice);
+    return choice;
+  }
+}

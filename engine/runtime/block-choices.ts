@@ -1,0 +1,145 @@
+/**
+ * Which blocks were chosen, and when to choose anew. A choice is used again for the next tokens while their queries stay
+ * close to those it was made with (Recycled Attention); queries are seen only after a run, so a drift takes effect one
+ * token later.
+ */
+import { type AttentionPlan, BLOCK_TOKENS } from "../attention/plan.ts";
+import type { DecoderConfig } from "../models/types.ts";
+import type { KvCache } from "./kv-cache.ts";
+import { Tensor } from "./session.ts";
+
+/** A layer that chooses. */
+interface ChoosingLayer {
+  readonly layer: number;
+  readonly budget: number;
+  /** Means of the keys of each block, [heads, blocks, headSize], where the layer chooses by them. */
+  means: Float32Array | undefined;
+  readonly nHeads: number;
+  chosen: BigInt64Array;
+  /** The queries the choice was made with. */
+  queries: Float32Array;
+}
+
+const int64 = (...values: number[]) => new Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
+
+export class BlockChoices {
+  readonly #plan: AttentionPlan;
+  readonly #headSize: number;
+  readonly #cache: KvCache;
+  readonly #layers: ChoosingLayer[] = [];
+  readonly #budgets = new Set<number>();
+  /** Tokens the last choice has served; infinite where there is none to use again. */
+  #age = Number.POSITIVE_INFINITY;
+  #refreshes = false;
+
+  constructor(plan: AttentionPlan, { headSize }: DecoderConfig, cache: KvCache) {
+    this.#plan = plan;
+    this.#headSize = headSize;
+    this.#cache = cache;
+    for (const [layer, { heads, blocks }] of plan.layers.entries()) {
+      if (blocks.kind === "all") continue;
+      this.#budgets.add(blocks.budget);
+      if (blocks.kind === "reuse") continue;
+      const means = blocks.selector === "mean" ? new Float32Array(0) : undefined;
+      const nHeads = heads.filter((role) => role === "retrieval").length;
+      const none = { chosen: new BigInt64Array(0), queries: new Float32Array(0) };
+      this.#layers.push({ layer, budget: blocks.budget, means, nHeads, ...none });
+    }
+  }
+
+  /** Inputs that only change when the cache grows; called then. */
+  fixedInputs(): Record<string, Tensor> {
+    this.#age = Number.POSITIVE_INFINITY;
+    const nBlocks = this.#cache.capacity / BLOCK_TOKENS;
+    const inputs: Record<string, Tensor> = {};
+    for (const budget of this.#budgets) {
+      const count = Math.min(budget, nBlocks);
+      inputs[`count.${budget}`] = int64(count);
+      inputs[`sizes.${budget}`] = int64(count * BLOCK_TOKENS, 1);
+    }
+    for (const one of this.#layers) {
+      one.chosen = new BigInt64Array(Math.min(one.budget, nBlocks));
+      if (one.means === undefined) continue;
+      one.means = grown(one.means, one.nHeads, nBlocks * this.#headSize);
+      inputs[`means.${one.layer}`] = new Tensor("float32", one.means, [one.nHeads, nBlocks, this.#headSize]);
+    }
+    return inputs;
+  }
+
+  /** Inputs of a run of `n` tokens behind the first `nPast`. */
+  inputs(nPast: number, n: number): Record<string, Tensor> {
+    if (this.#layers.length === 0) return {};
+    // A block that has just begun is not among those chosen before.
+    this.#refreshes = n > 1 || nPast % BLOCK_TOKENS === 0 || this.#age >= this.#plan.refresh.maxTokens;
+    const nBlocks = this.#cache.capacity / BLOCK_TOKENS;
+    const nUsed = Math.ceil(nPast / BLOCK_TOKENS);
+    const preference = new Float32Array(nBlocks).fill(-2, nUsed);
+    for (const block of [0, nUsed - 2, nUsed - 1]) if (block >= 0 && block < nUsed) preference[block] = 2;
+    const inputs: Record<string, Tensor> = {
+      refresh: new Tensor("bool", Uint8Array.of(this.#refreshes ? 1 : 0), [1]),
+      preference: new Tensor("float32", preference, [nBlocks]),
+    };
+    for (const { layer, chosen } of this.#layers) {
+      inputs[`chosen.${layer}`] = new Tensor("int64", chosen, [chosen.length]);
+    }
+    return inputs;
+  }
+
+  /** Takes in the outputs of that run, after its keys are in the cache. */
+  observe(outputs: Readonly<Record<string, Tensor>>, nPast: number, n: number): void {
+    for (const { layer, means, nHeads } of this.#layers) if (means) this.#updateMeans(layer, means, nHeads, nPast, n);
+    if (n > 1) {
+      this.#age = Number.POSITIVE_INFINITY;
+      return;
+    }
+    this.#age++;
+    if (this.#refreshes) this.#age = 1;
+    for (const one of this.#layers) {
+      const queries = outputs[`query.${one.layer}`].data as Float32Array;
+      if (this.#refreshes) {
+        one.chosen = outputs[`choice.${one.layer}`].data as BigInt64Array;
+        one.queries = queries;
+      } else if (cosine(queries, one.queries) <= this.#plan.refresh.minCosine) this.#age = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** The blocks that a layer chose last, best first. */
+  chosenBy(layer: number): number[] {
+    return [...(this.#layers.find((one) => one.layer === layer)?.chosen ?? [])].map(Number);
+  }
+
+  /** Of the blocks that the run has completed. */
+  #updateMeans(layer: number, means: Float32Array, nHeads: number, nPast: number, n: number): void {
+    const { capacity } = this.#cache;
+    const stored = this.#cache.keys[layer];
+    const keys = stored instanceof Float32Array ? stored : new Float16Array(stored.buffer);
+    const size = this.#headSize;
+    const nBlocks = capacity / BLOCK_TOKENS;
+    const last = Math.floor((nPast + n) / BLOCK_TOKENS);
+    for (let block = Math.floor(nPast / BLOCK_TOKENS); block < last; block++) {
+      for (let head = 0; head < nHeads; head++) {
+        const mean = means.subarray((head * nBlocks + block) * size, (head * nBlocks + block + 1) * size).fill(0);
+        const from = (head * capacity + block * BLOCK_TOKENS) * size;
+        for (let i = 0; i < BLOCK_TOKENS * size; i++) mean[i % size] += keys[from + i] / BLOCK_TOKENS;
+      }
+    }
+  }
+}
+
+/** Rows of one length copied into rows of another. */
+function grown(old: Float32Array, nRows: number, length: number): Float32Array {
+  const array = new Float32Array(nRows * length);
+  const oldLength = old.length / nRows;
+  for (let row = 0; row < nRows; row++) array.set(old.subarray(row * oldLength, (row + 1) * oldLength), row * length);
+  return array;
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  let [product, ofA, ofB] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    product += a[i] * b[i];
+    ofA += a[i] ** 2;
+    ofB += b[i] ** 2;
+  }
+  return product / Math.max(Math.sqrt(ofA * ofB), 1e-30);
+}

@@ -1,0 +1,105 @@
+/** Plans that leave keys out: equal to the exact plan where they cover all keys, else to the reference that sees the same. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type AttentionPlan, BLOCK_TOKENS, balancedPlan, exactPlan, fastPlan } from "../../../engine/attention/plan.ts";
+import { streams } from "../../../engine/attention/streaming.ts";
+import type { DecoderConfig } from "../../../engine/models/types.ts";
+import { referenceLogits } from "../../../engine/reference.ts";
+import type { Decoder } from "../../../engine/runtime/decoder.ts";
+import { DecoderReader } from "../../../engine/runtime/decoder-reader.ts";
+import { argmax, assertClose } from "../close.ts";
+import { decoderFixtures, decoderForTest, openForTest, storiesModels } from "../decoder-golden.ts";
+
+const textOf = (n: number) => Array.from({ length: n }, (_, i) => (i * i * 31 + i * 7 + 3) % 128);
+
+/** Every combination of roles occurs in models of two layers and two heads. */
+const ROLES: AttentionPlan["layers"][number]["heads"][][] = [
+  [["streaming", "streaming"], ["streaming", "streaming"]],
+  [["retrieval", "streaming"], ["streaming", "retrieval"]],
+]; // biome-ignore format: one row each
+
+const withRoles = (config: DecoderConfig, roles: (typeof ROLES)[number], span: { sinks: number; window: number }) => {
+  const plan = exactPlan(config);
+  return { ...plan, ...span, layers: plan.layers.map((layer, i) => ({ ...layer, heads: roles[i] })) };
+};
+
+/** Reads a text in runs of the given lengths; the logits behind it. */
+async function readInRuns(decoder: Decoder, ids: readonly number[], lengths: readonly number[]): Promise<Float32Array> {
+  let nPast = 0;
+  for (const n of lengths) {
+    const logits = await decoder.run(ids.slice(nPast, nPast + n), nPast, [n - 1]);
+    nPast += n;
+    if (nPast === ids.length) return logits;
+  }
+  return assert.fail("the runs are shorter than the text");
+}
+
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: streaming heads equal the reference that sees sinks and window, however the text is cut`, async () => {
+    const model = await openForTest(path);
+    const ids = textOf(40);
+    const span = { sinks: 3, window: 7 };
+    for (const roles of ROLES) {
+      const decoder = await decoderForTest(model, { plan: withRoles(model.config, roles, span) });
+      const expected = referenceLogits(model.config, model.weights, ids, (layer, head, query, key) =>
+        roles[layer][head] === "retrieval" ? true : streams(query, key, span),
+      ).at(-1)!;
+      for (const lengths of [[40], [1, 20, 19], [39, 1], [2, 17, 1, 1, 18, 1]]) {
+        assertClose(await readInRuns(decoder, ids, lengths), expected, 1e-3, `runs of ${lengths}`);
+      }
+    }
+  });
+
+  test(`${name}: blocks that cover all keys equal the exact plan`, async () => {
+    const model = await openForTest(path);
+    const exact = await decoderForTest(model);
+    const ids = textOf(200);
+    const lengths = [196, 1, 1, 1, 1];
+    const expected = (await readInRuns(exact, ids, lengths)).slice();
+    for (const plan of [balancedPlan(model.config), fastPlan(model.config)]) {
+      const decoder = await decoderForTest(model, { plan });
+      assertClose(await readInRuns(decoder, ids, lengths), expected, 1e-4, "logits");
+    }
+  });
+}
+
+for (const { name, path } of decoderFixtures.filter(({ name }) => ["llama", "qwen2", "qwen3"].includes(name))) {
+  test(`${name}: chosen blocks equal the reference that sees them alone`, async () => {
+    const model = await openForTest(path);
+    const plan = exactPlan(model.config);
+    const ids = textOf(270);
+    for (const selector of ["mean", "attention"] as const) {
+      const layers = [
+        { ...plan.layers[0], blocks: { kind: "select", selector, budget: 4 } },
+        { ...plan.layers[1], blocks: { kind: "reuse", budget: 3 } },
+      ] as const;
+      const decoder = await decoderForTest(model, { plan: { ...plan, layers } });
+      await decoder.run(ids.slice(0, -1), 0, []);
+      const logits = await decoder.run(ids.slice(-1), ids.length - 1, [0]);
+      const chosen = decoder.chosenBy(0);
+      assert.equal(new Set(chosen).size, 4);
+      for (const always of [0, 3, 4]) assert.ok(chosen.includes(always), `${chosen}`);
+      const expected = referenceLogits(model.config, model.weights, ids, (layer, _, query, key) => {
+        // A layer that chooses by its attention has read everything.
+        if (query < ids.length - 1 || key === query || (layer === 0 && selector === "attention")) return true;
+        return chosen.slice(0, layer === 0 ? 4 : 3).includes(Math.floor(key / BLOCK_TOKENS));
+      }).at(-1)!;
+      assertClose(logits, expected, 1e-3, selector);
+    }
+  });
+}
+
+for (const path of storiesModels.paths) {
+  test(`${path.split("/").at(-1)}: presets that cover the text tell the golden stories`, storiesModels, async () => {
+    const model = await openForTest(path);
+    for (const preset of [balancedPlan, fastPlan]) {
+      const decoder = await decoderForTest(model, { plan: preset(model.config) });
+      for (const { prompt_ids, greedy_ids } of storiesModels.cases()) {
+        const reader = new DecoderReader(decoder, model.config);
+        const ids = [...prompt_ids];
+        while (ids.length < greedy_ids.length) ids.push(argmax(await reader.readText(ids)));
+        assert.deepEqual(ids, greedy_ids);
+      }
+    }
+  });
+}
