@@ -25,10 +25,30 @@ test("the bits of a window are those of reading it token by token", async (conte
     const { logits } = await decoder.read(state, [window.ids[at - 1]]);
     assert.ok(Math.abs(logP - logProbability(logits, window.ids[at])) < 1e-3, `token ${n}`);
   }
-  const proposals = copied(tokenizer, window, new CopyIndex());
-  const bits = bitsOf(all, proposals, model.config.vocabSize);
-  const sum = all.reduce((total, logP) => total - logP / Math.LN2, 0);
-  assert.ok(Math.abs(bits.model - sum) < 1e-6);
-  // Lines that repeat are what copying is for.
-  assert.ok(bits.mixture < 0.8 * bits.model, `${bits.mixture} of ${bits.model}`);
+});
+
+test("the mixture's bits are those of its probabilities", () => {
+  const proposals = [
+    { share: 0, isRight: false },
+    { share: 0.75, isRight: true },
+    { share: 0.5, isRight: false },
+  ];
+  const bits = bitsOf(Float64Array.of(Math.log(0.25), Math.log(0.5), Math.log(0.5)), proposals, 16);
+  assert.ok(Math.abs(bits.model - 4) < 1e-9);
+  assert.ok(Math.abs(bits.mixture - (2 - Math.log2(0.875) + 2)) < 1e-9);
+  assert.ok(Math.abs(bits.copier - (4 - Math.log2(0.75 + 0.25 / 16) + 5)) < 1e-9);
+});
+
+test("what repeats is proposed rightly, from the own text before the run and from other files", () => {
+  const { config } = openHybrid(defaultModelDir);
+  const window = windowOf(config, tokenizer, "src/a.ts", `${TEXT}\n${TEXT}`, 2000);
+  const rightShare = (repository: CopyIndex) => {
+    const proposals = copied(tokenizer, window, repository);
+    assert.equal(proposals.length, window.ids.length - window.nHeader);
+    return proposals.filter(({ isRight }) => isRight).length / proposals.length;
+  };
+  const others = new CopyIndex();
+  others.set("src/b.ts", new TextEncoder().encode(TEXT));
+  const [own, both] = [rightShare(new CopyIndex()), rightShare(others)];
+  assert.ok(own > 0.4 && both > 0.95, `${own} ${both}`);
 });
