@@ -6,7 +6,7 @@
  */
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import { type CacheInputs, oneToken } from "./dense.ts";
-import { byHead, type Cached, type Heads, type KeysValues, scoresOf } from "./heads.ts";
+import { type Cached, type Heads, type KeysValues, scoresOf } from "./heads.ts";
 import { BLOCK_TOKENS } from "./plan.ts";
 
 /** What choosing needs: the cache's capacity is a whole number of blocks. */
@@ -35,8 +35,9 @@ export function chooseByShares(graph: GraphBuilder, shares: Value, inputs: Choic
 
 /** By the means of the blocks' keys, [nKvHeads, blocks, headSize], as if each block were one key. */
 export function chooseByMeans(graph: GraphBuilder, q: Value, means: Value, inputs: ChoiceInputs, heads: Heads): Value {
-  const queries = byHead(graph, q, heads.nHeads / heads.nKvHeads, heads);
-  const scores = scoresOf(graph, queries, means, heads.headSize);
+  const { nHeads, nKvHeads, headSize } = heads;
+  const queries = graph.node("Reshape", [q, graph.ints(nKvHeads, nHeads / nKvHeads, headSize)]);
+  const scores = scoresOf(graph, queries, means, headSize);
   return best(graph, graph.node("Softmax", [scores], { axis: 2 }), inputs);
 }
 

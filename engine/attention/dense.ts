@@ -1,16 +1,6 @@
 /** Dense causal attention: every query attends to every key before it and its own. */
 import { float, type GraphBuilder, type Value } from "../onnx/graph.ts";
-import {
-  asRows,
-  byHead,
-  type Cached,
-  floats,
-  type Heads,
-  type KeysValues,
-  type Rows,
-  type RunInputs,
-  scoresOf,
-} from "./heads.ts";
+import { type Cached, floats, type Heads, type KeysValues, type Rows, type RunInputs, scoresOf } from "./heads.ts";
 import { joined } from "./merge.ts";
 
 /** How runs of one token read a cache. */
@@ -48,14 +38,15 @@ export function oneToken(
   heads: Heads,
 ): [mixed: Value, shares: Value] {
   const { nHeads, nKvHeads, headSize } = heads;
-  const queries = byHead(graph, q, nHeads / nKvHeads, heads);
+  // One token's rows are in the order of heads already.
+  const queries = graph.node("Reshape", [q, graph.ints(nKvHeads, nHeads / nKvHeads, headSize)]);
   const past = scoresOf(graph, queries, floats(graph, cached.keys, cached.type), headSize);
   const parts = [
     { scores: graph.node("Add", [past, inputs.bias]), values: floats(graph, cached.values, cached.type) },
     { scores: scoresOf(graph, queries, own.keys, headSize), values: own.values },
   ];
   const { mixed, shares } = joined(graph, parts, inputs.sizes);
-  return [asRows(graph, mixed, heads), shares[0]];
+  return [graph.node("Reshape", [mixed, graph.ints(1, 1, nHeads * headSize)]), shares[0]];
 }
 
 /** Mixed values as rows. */

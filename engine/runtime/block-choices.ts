@@ -85,9 +85,13 @@ export class BlockChoices {
     return inputs;
   }
 
-  /** Takes in the outputs of that run, after its keys are in the cache. */
-  observe(outputs: Readonly<Record<string, Tensor>>, nPast: number, n: number): void {
+  /** Takes in that the keys of `n` tokens behind the first `nPast` are in the cache. */
+  appended(nPast: number, n: number): void {
     for (const { layer, means, nHeads } of this.#layers) if (means) this.#updateMeans(layer, means, nHeads, nPast, n);
+  }
+
+  /** Takes in the outputs of a run of `n` tokens. */
+  observe(outputs: Readonly<Record<string, Tensor>>, n: number): void {
     if (n > 1) {
       this.#age = Number.POSITIVE_INFINITY;
       return;

@@ -84,11 +84,18 @@ export class Decoder {
     };
     const feeds = Object.fromEntries(Object.entries(available).filter(([name]) => this.#wanted.has(name)));
     const outputs = await this.#session.run(feeds);
-    const [keys, values] = [outputs.keys.data as CacheArray, outputs.values.data as CacheArray];
-    this.#cache.append(nPast, n, keys, values);
-    this.#ring?.append(nPast, n, keys, values);
-    this.#choices.observe(outputs, nPast, n);
+    this.#append(nPast, n, outputs.keys.data as CacheArray, outputs.values.data as CacheArray);
+    this.#choices.observe(outputs, n);
     return outputs.logits.data as Float32Array;
+  }
+
+  /**
+   * Puts keys and values of `n` tokens that were computed elsewhere behind the first `nPast`, as if a run had read them:
+   * [nLayers * nKvHeads, n, headSize] each, keys rotated, float32 or the bits of float16 as the plan's cache has them.
+   */
+  restore(nPast: number, n: number, keys: CacheArray, values: CacheArray): void {
+    if (this.#cache.reserve(nPast + n)) this.#fixed = this.#bind();
+    this.#append(nPast, n, keys, values);
   }
 
   /** Whether a run can go on behind the first `nPast` tokens: streaming heads have forgotten what lies far back. */
@@ -104,6 +111,12 @@ export class Decoder {
   async close(): Promise<void> {
     this.#embeddings.close();
     await this.#session.release();
+  }
+
+  #append(nPast: number, n: number, keys: CacheArray, values: CacheArray): void {
+    this.#cache.append(nPast, n, keys, values);
+    this.#ring?.append(nPast, n, keys, values);
+    this.#choices.appended(nPast, n);
   }
 
   /** What leaves out the cache's unused rows. */

@@ -63,6 +63,21 @@ for (const { name, path } of decoderFixtures) {
   });
 }
 
+test("keys and values computed elsewhere are read as the text's own, by every plan", async () => {
+  const model = await openForTest(decoderFixtures[0].path);
+  const { nLayers, nKvHeads, headSize } = model.config;
+  const rows = (seed: number) =>
+    Float32Array.from({ length: nLayers * nKvHeads * 200 * headSize }, (_, i) => Math.sin(seed + i * 1.7));
+  const results: Float32Array[] = [];
+  for (const preset of [exactPlan, balancedPlan, fastPlan]) {
+    const decoder = await decoderForTest(model, { plan: preset(model.config) });
+    decoder.restore(0, 200, rows(1), rows(2));
+    results.push((await decoder.run([5], 200, [0])).slice());
+  }
+  assertClose(results[1], results[0], 1e-4, "balanced");
+  assertClose(results[2], results[0], 1e-4, "fast");
+});
+
 for (const { name, path } of decoderFixtures.filter(({ name }) => ["llama", "qwen2", "qwen3"].includes(name))) {
   test(`${name}: chosen blocks equal the reference that sees them alone`, async () => {
     const model = await openForTest(path);

@@ -20,7 +20,7 @@ function refreshes(refresh: AttentionPlan["refresh"], nPast: number, angles: num
   const choices = new BlockChoices(plan(refresh), config, cache);
   choices.fixedInputs();
   choices.inputs(0, nPast);
-  choices.observe({}, 0, nPast);
+  choices.observe({}, nPast);
   return angles.map((angle, i) => {
     const inputs = choices.inputs(nPast + i, 1);
     choices.observe(
@@ -28,7 +28,6 @@ function refreshes(refresh: AttentionPlan["refresh"], nPast: number, angles: num
         "choice.0": new Tensor("int64", BigInt64Array.of(0n, 1n, 2n), [3]),
         "query.0": new Tensor("float32", Float32Array.of(Math.cos(angle), Math.sin(angle)), [1, 2]),
       },
-      nPast + i,
       1,
     );
     return Boolean(inputs.refresh.data[0]);
@@ -62,12 +61,7 @@ test("the means are those of complete blocks, in 32 and 16 bits, and survive gro
       const numbers = Float32Array.from({ length: 2 * n }, (_, i) => (i % 2 === 0 ? nPast + i / 2 : 1));
       const rows = type === "float32" ? numbers : new Uint16Array(Float16Array.from(numbers).buffer);
       cache.append(nPast, n, rows, rows);
-      const outputs = {
-        "choice.0": new Tensor("int64", new BigInt64Array(3), [3]),
-        "query.0": new Tensor("float32", new Float32Array(2), [1, 2]),
-      };
-      choices.inputs(nPast, n);
-      choices.observe(outputs, nPast, n);
+      choices.appended(nPast, n);
       nPast += n;
     }
     assertClose((inputs["means.0"].data as Float32Array).subarray(0, 6), [31.5, 1, 95.5, 1, 159.5, 1], 0.1, type);
