@@ -5,13 +5,15 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { type AttentionPlan, exactPlan, fastPlan } from "../../engine/attention/plan.ts";
 import { openModel } from "../../engine/models/open-model.ts";
+import type { DecoderConfig } from "../../engine/models/types.ts";
 import { Decoder } from "../../engine/runtime/decoder.ts";
 import { Sampler } from "../../engine/runtime/sampler.ts";
-import { Llama } from "./llama.ts";
+import { Llama, randomHalves } from "./llama.ts";
 import { makeRandomModel } from "./make-random-model.ts";
 import { atLeast, atMost, median, type Row, told } from "./rows.ts";
 
@@ -34,8 +36,12 @@ interface LoadFigures {
   readonly peakBytes: number;
 }
 
-/** All rows; `nRounds` is how often each stretch is timed. Needs the tokenizer data that the random model is made with. */
-export async function benchExternal(nRounds: number): Promise<Row[]> {
+/** Depths in tokens, and how many times faster than llama.cpp the preset `fast` should decode there. */
+const DEPTHS = { quick: [[4096, 1.3]], full: [[4096, 1.3], [32_768, 6], [131_072, 25]] } as const; // biome-ignore format: one row
+
+/** All rows. Needs the tokenizer data that the random model is made with. */
+export async function benchExternal(mode: "quick" | "full"): Promise<Row[]> {
+  const nRounds = mode === "quick" ? 8 : 24;
   const dir = mkdtempSync(join(tmpdir(), "longsight-bench-"));
   try {
     const path = join(dir, "random.gguf");
@@ -43,13 +49,16 @@ export async function benchExternal(nRounds: number): Promise<Row[]> {
     process.env.LONGSIGHT_CACHE = join(dir, "cache");
     const first = loadInOwnProcess(path);
     const later = loadInOwnProcess(path);
+    const deep: Row[] = [];
+    for (const [depth, target] of DEPTHS[mode]) deep.push(...(await compareAtDepth(path, depth, nRounds / 2, target)));
     const ofFile = (bytes: number) => bytes / statSync(path).size;
     return [
       atMost("0.5B Q4_0: first conversion and load", first.ms / 1000, "s", 30),
       atMost("0.5B Q4_0: later load", later.ms / 1000, "s", 3),
       atMost("0.5B Q4_0: peak memory while converting / file", ofFile(first.peakBytes), "x", 2),
       atMost("0.5B Q4_0: peak memory of load, prefill and decode / file", ofFile(later.peakBytes), "x", 2),
-      ...(await compareWithLlama(path, nRounds)),
+      ...(await compareAtStart(path, nRounds)),
+      ...deep,
     ];
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -73,48 +82,99 @@ async function load(path: string): Promise<LoadFigures> {
   return { ms, peakBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
-async function compareWithLlama(path: string, nRounds: number): Promise<Row[]> {
-  const llama = await Llama.open(path, { ...options, contextLength: 2048 });
+/** Both sides on the same file; without llama.cpp only ours. */
+interface Sides {
+  readonly ours: Read;
+  readonly theirs: Read | undefined;
+  close(): Promise<void>;
+}
+
+/** `depth`: both begin with so many tokens of random keys and values. */
+async function openSides(path: string, preset: (config: DecoderConfig) => AttentionPlan, depth = 0): Promise<Sides> {
+  const llama = await Llama.open(path, { ...options, contextLength: depth + 2048 });
   const model = await openModel(path);
-  const decoder = await Decoder.open(model, options);
+  const { config } = model;
+  const decoder = await Decoder.open(model, { ...options, plan: preset(config) });
+  if (depth > 0) {
+    const rows = randomHalves(config.nLayers * config.nKvHeads * depth * config.headSize);
+    decoder.restore(0, depth, rows, rows);
+    await llama?.fill(depth, config, dirname(path));
+  }
   const sampler = new Sampler();
-  const ours: Read = async (ids, nPast) => sampler.next(await decoder.run(ids, nPast, [ids.length - 1]), []);
-  const theirs = llama && ((ids: readonly number[], nPast: number) => llama.read(ids, nPast));
-  const sides = theirs === undefined ? [ours] : [ours, theirs];
-  const decode: number[][] = sides.map(() => []);
-  const prefill: number[][] = sides.map(() => []);
+  return {
+    ours: async (ids, nPast) => sampler.next(await decoder.run(ids, nPast, [ids.length - 1]), []),
+    theirs: llama && ((ids, nPast) => llama.read(ids, nPast)),
+    close: async () => {
+      await decoder.close();
+      model.close();
+      await llama?.close();
+    },
+  };
+}
+
+/** Speeds in tokens per second of both sides, one per round. */
+type Speeds = readonly [ours: number[], theirs: number[]];
+
+async function inTurns({ ours, theirs }: Sides, nRounds: number, stretch: Stretch): Promise<Speeds> {
+  const speeds: Speeds = [[], []];
   for (let round = 0; round < nRounds; round++) {
-    for (const [side, read] of sides.entries()) {
+    for (const [side, read] of [ours, theirs].entries()) {
+      if (read === undefined) continue;
       await sleep(PAUSE_MS);
-      await read(textOf(8), 0);
-      const prefillMs = await timed(() => read(textOf(PREFILL_TOKENS), 0));
-      prefill[side].push((1000 * PREFILL_TOKENS) / prefillMs);
-      let id = await read(textOf(8), 0);
-      const decodeMs = await timed(async () => {
-        for (let i = 0; i < DECODE_TOKENS; i++) id = await read([id], 8 + i);
-      });
-      decode[side].push((1000 * DECODE_TOKENS) / decodeMs);
+      speeds[side].push(await stretch(read));
     }
   }
-  await decoder.close();
-  model.close();
-  await llama?.close();
+  return speeds;
+}
 
-  const rows: Row[] = [];
-  for (const [what, speeds, target] of [
-    ["decode at depth 0", decode, 0.85],
-    [`prefill of ${PREFILL_TOKENS} at depth 0`, prefill, 1],
-  ] as const) {
-    const [own, other] = speeds.map(median);
-    const [ownBest, otherBest] = speeds.map((values) => Math.max(...values));
-    rows.push(told(`0.5B Q4_0: ${what}`, own, "tokens/s"));
-    if (other === undefined) continue;
-    rows.push(told(`llama.cpp: ${what}`, other, "tokens/s"));
-    rows.push(atLeast(`0.5B Q4_0: ${what} / llama.cpp, medians`, own / other, "x", target));
+/** Does some work and tells its tokens per second. */
+type Stretch = (read: Read) => Promise<number>;
+
+const decoding =
+  (depth: number): Stretch =>
+  async (read) => {
+    let id = await read([1], depth);
+    const ms = await timed(async () => {
+      for (let i = 1; i <= DECODE_TOKENS; i++) id = await read([id], depth + i);
+    });
+    return (1000 * DECODE_TOKENS) / ms;
+  };
+
+const prefilling: Stretch = async (read) => {
+  await read(textOf(8), 0);
+  return (1000 * PREFILL_TOKENS) / (await timed(() => read(textOf(PREFILL_TOKENS), 0)));
+};
+
+/** Rows of one comparison. Without llama.cpp only our own speed is told. */
+function rowsOf(what: string, [ours, theirs]: Speeds, target: number): Row[] {
+  const own = told(`0.5B Q4_0: ${what}`, median(ours), "tokens/s");
+  if (theirs.length === 0) return [own];
+  return [
+    own,
+    told(`llama.cpp: ${what}`, median(theirs), "tokens/s"),
+    atLeast(`0.5B Q4_0: ${what} / llama.cpp, medians`, median(ours) / median(theirs), "x", target),
     // Threads of llama.cpp wait for each other, so foreign load hurts it more: the best rounds tell of an idle machine.
-    rows.push(told(`0.5B Q4_0: ${what} / llama.cpp, best rounds`, ownBest / otherBest, "x"));
-  }
-  return rows;
+    told(`0.5B Q4_0: ${what} / llama.cpp, best rounds`, Math.max(...ours) / Math.max(...theirs), "x"),
+  ];
+}
+
+async function compareAtStart(path: string, nRounds: number): Promise<Row[]> {
+  const sides = await openSides(path, exactPlan);
+  for (const read of [sides.ours, sides.theirs]) await read?.(textOf(16), 0);
+  const decode = await inTurns(sides, nRounds, decoding(16));
+  const prefill = await inTurns(sides, nRounds, prefilling);
+  await sides.close();
+  return [
+    ...rowsOf("decode at depth 0, exact", decode, 0.85),
+    ...rowsOf(`prefill of ${PREFILL_TOKENS} at depth 0, exact`, prefill, 1),
+  ];
+}
+
+async function compareAtDepth(path: string, depth: number, nRounds: number, target: number): Promise<Row[]> {
+  const sides = await openSides(path, fastPlan, depth);
+  const speeds = await inTurns(sides, nRounds, decoding(depth));
+  await sides.close();
+  return rowsOf(`decode at depth ${depth / 1024}K, fast`, speeds, target);
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -2,12 +2,15 @@
  * llama.cpp, for comparison: node-llama-cpp's ready-built library without its JavaScript, so that what is timed is
  * llama.cpp alone. The library exists for some platforms only, and is installed where it does.
  */
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import type { DecoderConfig } from "../../engine/models/types.ts";
 
 /** The part of the library's interface that is used here. */
 interface LlamaLibrary {
   setLogger(log: (level: number, message: string) => void): void;
+  setLoggerLogLevel(level: number): void;
   loadBackends(folder?: string): void;
   init(): Promise<void>;
   AddonModel: new (path: string, options: object) => LlamaModel;
@@ -31,6 +34,7 @@ interface LlamaContext {
   addToBatch(sequence: number, position: number, ids: Uint32Array, logitsOf: Uint32Array): Uint32Array;
   decodeBatch(): Promise<void>;
   sampleToken(index: number, sampler: LlamaSampler): Promise<number>;
+  loadSequenceStateFromFile(path: string, sequence: number, maxTokens: number): Promise<Uint32Array>;
   removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
 }
 
@@ -41,7 +45,7 @@ export class Llama {
 
   /** Opens a GGUF file with an f16 cache and flash attention; undefined where llama.cpp is not installed. */
   static async open(path: string, options: { nThreads: number; contextLength: number }): Promise<Llama | undefined> {
-    const library = await load();
+    const library = await loaded();
     if (library === undefined) return undefined;
     const model = new library.AddonModel(path, { gpuLayers: 0, useMmap: true, addonExports: library });
     await model.init();
@@ -73,14 +77,62 @@ export class Llama {
     return this.#context.sampleToken(index, this.#sampler);
   }
 
+  /**
+   * Makes the context hold `nTokens` tokens of random keys and values, by way of a file in `dir`: reading so many would
+   * take hours, and how long a token takes does not depend on what it attends to.
+   */
+  async fill(nTokens: number, config: DecoderConfig, dir: string): Promise<void> {
+    const path = join(dir, "llama.state");
+    writeState(path, nTokens, config);
+    await this.#context.loadSequenceStateFromFile(path, 0, nTokens);
+    rmSync(path);
+  }
+
   async close(): Promise<void> {
     await this.#context.dispose();
     await this.#model.dispose();
   }
 }
 
+/** The state of a sequence, as llama_state_seq_save_file writes it (version 3). */
+function writeState(path: string, nTokens: number, { nLayers, nKvHeads, headSize }: DecoderConfig): void {
+  const [MAGIC, VERSION, F16] = [0x67677371, 3, 1];
+  const cells = Array.from({ length: nTokens }, (_, position) => [position, 1, 0]); // one sequence, number 0
+  const tokens = new Array<number>(nTokens).fill(100);
+  const head = [MAGIC, VERSION, nTokens, ...tokens, 1, nTokens, ...cells.flat()];
+  const rowBytes = nKvHeads * headSize * 2;
+  const rows = randomHalves((nTokens * rowBytes) / 2);
+  const descriptor = openSync(path, "w");
+  const write = (data: Uint16Array | Uint32Array) => {
+    const bytes = new Uint8Array(data.buffer);
+    for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
+  };
+  write(Uint32Array.from(head));
+  write(Uint32Array.of(0, nLayers)); // values are not transposed
+  for (let i = 0; i < 2 * nLayers; i++) {
+    write(Uint32Array.of(F16, rowBytes, 0)); // the row's size has 64 bits
+    write(rows);
+  }
+  closeSync(descriptor);
+}
+
+/** Bits of float16 numbers between -2 and 2. */
+export function randomHalves(n: number): Uint16Array<ArrayBuffer> {
+  const numbers = new Float16Array(n);
+  for (let i = 0; i < n; i++) numbers[i] = ((i * 7919) % 257) / 64 - 2;
+  return new Uint16Array(numbers.buffer);
+}
+
 /** llama.cpp's default batch. */
 export const MAX_RUN_TOKENS = 512;
+
+let library: Promise<LlamaLibrary | undefined> | undefined;
+
+/** The library, which may be loaded once only. */
+function loaded(): Promise<LlamaLibrary | undefined> {
+  library ??= load();
+  return library;
+}
 
 async function load(): Promise<LlamaLibrary | undefined> {
   const name = `${process.platform}-${process.arch}`;
@@ -93,6 +145,7 @@ async function load(): Promise<LlamaLibrary | undefined> {
   }
   const library = createRequire(import.meta.url)(join(folder, "llama-addon.node")) as LlamaLibrary;
   library.setLogger(() => {});
+  library.setLoggerLogLevel(0);
   library.loadBackends();
   library.loadBackends(folder);
   await library.init();

@@ -18,7 +18,7 @@ if (mode !== "quick" && mode !== "full") {
 const rows: Row[] = [];
 const tokenizer = testData("tokenizers/qwen2");
 if (tokenizer.skip) console.error(`Skipped the external model: ${tokenizer.skip}.`);
-else rows.push(...(await benchExternal(mode === "quick" ? 8 : 30)));
+else rows.push(...(await benchExternal(mode)));
 if (mode === "full") rows.push(...(await benchMemory()));
 
 console.log(values.json ? JSON.stringify({ rows }, null, 2) : formatRows(rows));
