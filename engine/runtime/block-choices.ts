@@ -5,7 +5,7 @@
  */
 import { type AttentionPlan, BLOCK_TOKENS } from "../attention/plan.ts";
 import type { DecoderConfig } from "../models/types.ts";
-import type { KvCache } from "./kv-cache.ts";
+import { asFloats, type KvCache } from "./kv-cache.ts";
 import { Tensor } from "./session.ts";
 
 /** A layer that chooses. */
@@ -115,8 +115,7 @@ export class BlockChoices {
   /** Of the blocks that the run has completed. */
   #updateMeans(layer: number, means: Float32Array, nHeads: number, nPast: number, n: number): void {
     const { capacity } = this.#cache;
-    const stored = this.#cache.keys[layer];
-    const keys = stored instanceof Float32Array ? stored : new Float16Array(stored.buffer);
+    const keys = asFloats(this.#cache.keys[layer]);
     const size = this.#headSize;
     const nBlocks = capacity / BLOCK_TOKENS;
     const last = Math.floor((nPast + n) / BLOCK_TOKENS);

@@ -2,17 +2,25 @@
 import { UNUSED } from "../attention/heads.ts";
 import { type AttentionPlan, exactPlan, type HeadRole } from "../attention/plan.ts";
 import { ropeTables } from "../attention/rope.ts";
+import { fromSlots, toSlots } from "../attention/slots.ts";
 import { type CompileOptions, cacheType, compile } from "../compiler/compile.ts";
 import { EmbeddingRows } from "../models/embedding-rows.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { BlockChoices } from "./block-choices.ts";
-import { type CacheArray, type CacheShape, KvCache } from "./kv-cache.ts";
+import { asFloats, type CacheArray, type CacheShape, KvCache } from "./kv-cache.ts";
 import { RingCache } from "./ring-cache.ts";
 import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
 
 export interface DecoderOptions extends SessionOptions, Partial<CompileOptions> {
   /** How the model attends; exact by default. */
   readonly plan?: AttentionPlan;
+}
+
+/** Keys, not rotated, and values of `n` tokens: [retrieval heads of all layers, n, headSize] each. */
+export interface PlacelessRows {
+  readonly n: number;
+  readonly keys: CacheArray;
+  readonly values: CacheArray;
 }
 
 export class Decoder {
@@ -84,18 +92,34 @@ export class Decoder {
     };
     const feeds = Object.fromEntries(Object.entries(available).filter(([name]) => this.#wanted.has(name)));
     const outputs = await this.#session.run(feeds);
-    this.#append(nPast, n, outputs.keys.data as CacheArray, outputs.values.data as CacheArray);
+    const [keys, values] = [outputs.keys.data as CacheArray, outputs.values.data as CacheArray];
+    this.#cache.append(nPast, n, keys, values);
+    this.#ring?.append(nPast, n, keys, values);
+    this.#choices.appended(nPast, n);
     this.#choices.observe(outputs, n);
     return outputs.logits.data as Float32Array;
   }
 
   /**
-   * Puts keys and values of `n` tokens that were computed elsewhere behind the first `nPast`, as if a run had read them:
-   * [nLayers * nKvHeads, n, headSize] each, keys rotated, float32 or the bits of float16 as the plan's cache has them.
+   * The keys and values of the `n` tokens from `first` on, as retrieval heads keep them, without positions: they can be
+   * placed anywhere, in any decoder of the same model, plan and accuracy.
    */
-  restore(nPast: number, n: number, keys: CacheArray, values: CacheArray): void {
+  take(first: number, n: number): PlacelessRows {
+    const { keys, values } = this.#cache.copy(first, n);
+    fromSlots(asFloats(keys), n, this.#config.headSize, this.#config.rope, first);
+    return { n, keys, values };
+  }
+
+  /**
+   * Places tokens behind the first `nPast`, at the positions from there on, as if they stood in the text; streaming heads
+   * do not see them. Their keys and values are those of the text they were read in, not of this one.
+   */
+  place(nPast: number, { n, keys, values }: PlacelessRows): void {
     if (this.#cache.reserve(nPast + n)) this.#fixed = this.#bind();
-    this.#append(nPast, n, keys, values);
+    const turned = keys.slice();
+    toSlots(asFloats(turned), n, this.#config.headSize, this.#config.rope, nPast);
+    this.#cache.paste(nPast, n, { keys: turned, values });
+    this.#choices.appended(nPast, n);
   }
 
   /** Whether a run can go on behind the first `nPast` tokens: streaming heads have forgotten what lies far back. */
@@ -111,12 +135,6 @@ export class Decoder {
   async close(): Promise<void> {
     this.#embeddings.close();
     await this.#session.release();
-  }
-
-  #append(nPast: number, n: number, keys: CacheArray, values: CacheArray): void {
-    this.#cache.append(nPast, n, keys, values);
-    this.#ring?.append(nPast, n, keys, values);
-    this.#choices.appended(nPast, n);
   }
 
   /** What leaves out the cache's unused rows. */

@@ -24,6 +24,10 @@ const GROWTH = 1 / 8;
 export const cacheArray = (type: CacheType, size: number): CacheArray =>
   type === "float32" ? new Float32Array(size) : new Uint16Array(size);
 
+/** The numbers of an array of bits; both are the same memory. */
+export const asFloats = (array: CacheArray): Float32Array | Float16Array =>
+  array instanceof Float32Array ? array : new Float16Array(array.buffer, array.byteOffset, array.length);
+
 export class KvCache {
   /** Tokens for which there is room: whole blocks. */
   capacity = 0;
@@ -60,6 +64,37 @@ export class KvCache {
         this.keys[layer].set(keys.subarray(from, from + n * headSize), to);
         this.values[layer].set(values.subarray(from, from + n * headSize), to);
       }
+    }
+  }
+
+  /** The rows of `n` tokens from `first` on, of all kept heads, layer after layer: [kept heads, n, headSize]. */
+  copy(first: number, n: number): { keys: CacheArray; values: CacheArray } {
+    const { heads, headSize, type } = this.#shape;
+    const nKept = heads.reduce((sum, { length }) => sum + length, 0);
+    const [keys, values] = [0, 1].map(() => cacheArray(type, nKept * n * headSize));
+    this.#eachHead((layer, from, row) => {
+      const [start, end] = [from + first * headSize, from + (first + n) * headSize];
+      keys.set(this.keys[layer].subarray(start, end), row * n * headSize);
+      values.set(this.values[layer].subarray(start, end), row * n * headSize);
+    });
+    return { keys, values };
+  }
+
+  /** Puts such rows at the place of `n` tokens from `first` on, for which there must be room. */
+  paste(first: number, n: number, rows: { readonly keys: CacheArray; readonly values: CacheArray }): void {
+    const { headSize } = this.#shape;
+    this.#eachHead((layer, from, row) => {
+      const part = (array: CacheArray) => array.subarray(row * n * headSize, (row + 1) * n * headSize);
+      this.keys[layer].set(part(rows.keys), from + first * headSize);
+      this.values[layer].set(part(rows.values), from + first * headSize);
+    });
+  }
+
+  /** Calls with each kept head's layer, the index where its rows begin in the layer's arrays, and its number. */
+  #eachHead(visit: (layer: number, from: number, row: number) => void): void {
+    let row = 0;
+    for (const [layer, heads] of this.#shape.heads.entries()) {
+      for (let i = 0; i < heads.length; i++) visit(layer, i * this.capacity * this.#shape.headSize, row++);
     }
   }
 

@@ -23,6 +23,9 @@ const options = { nThreads: 2 };
 const DECODE_TOKENS = 16;
 const PREFILL_TOKENS = 512;
 
+/** Tokens placed at once where a context is filled with random ones; divides every depth. */
+const FILL_TOKENS = 1024;
+
 /** Threads that wait awake for their next work do so for less than this; the other side is measured after it. */
 const PAUSE_MS = 100;
 
@@ -96,8 +99,8 @@ async function openSides(path: string, preset: (config: DecoderConfig) => Attent
   const { config } = model;
   const decoder = await Decoder.open(model, { ...options, plan: preset(config) });
   if (depth > 0) {
-    const rows = randomHalves(config.nLayers * config.nKvHeads * depth * config.headSize);
-    decoder.restore(0, depth, rows, rows);
+    const rows = randomHalves(config.nLayers * config.nKvHeads * FILL_TOKENS * config.headSize);
+    for (let at = 0; at < depth; at += FILL_TOKENS) decoder.place(at, { n: FILL_TOKENS, keys: rows, values: rows });
     await llama?.fill(depth, config, dirname(path));
   }
   const sampler = new Sampler();

@@ -5,7 +5,7 @@ import { type AttentionPlan, BLOCK_TOKENS, balancedPlan, exactPlan, fastPlan } f
 import { streams } from "../../../engine/attention/streaming.ts";
 import type { DecoderConfig } from "../../../engine/models/types.ts";
 import { referenceLogits } from "../../../engine/reference.ts";
-import type { Decoder } from "../../../engine/runtime/decoder.ts";
+import type { Decoder, PlacelessRows } from "../../../engine/runtime/decoder.ts";
 import { DecoderReader } from "../../../engine/runtime/decoder-reader.ts";
 import { argmax, assertClose } from "../close.ts";
 import { decoderFixtures, decoderForTest, openForTest, storiesModels } from "../decoder-golden.ts";
@@ -63,20 +63,43 @@ for (const { name, path } of decoderFixtures) {
   });
 }
 
-test("keys and values computed elsewhere are read as the text's own, by every plan", async () => {
-  const model = await openForTest(decoderFixtures[0].path);
-  const { nLayers, nKvHeads, headSize } = model.config;
-  const rows = (seed: number) =>
-    Float32Array.from({ length: nLayers * nKvHeads * 200 * headSize }, (_, i) => Math.sin(seed + i * 1.7));
-  const results: Float32Array[] = [];
-  for (const preset of [exactPlan, balancedPlan, fastPlan]) {
-    const decoder = await decoderForTest(model, { plan: preset(model.config) });
-    decoder.restore(0, 200, rows(1), rows(2));
-    results.push((await decoder.run([5], 200, [0])).slice());
-  }
-  assertClose(results[1], results[0], 1e-4, "balanced");
-  assertClose(results[2], results[0], 1e-4, "fast");
-});
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: texts read alone and placed one behind the other equal the reference that parts them`, async () => {
+    const model = await openForTest(path);
+    const texts = [textOf(70), textOf(90).reverse()];
+    const question = [5, 17, 99];
+    const reader = await decoderForTest(model);
+    const rows: PlacelessRows[] = [];
+    for (const text of texts) {
+      await reader.run(text, 0, []);
+      rows.push(reader.take(0, text.length));
+    }
+    const ids = [...texts.flat(), ...question];
+    const part = (position: number) => (position < 70 ? 0 : position < 160 ? 1 : 2);
+    const expected = referenceLogits(
+      model.config,
+      model.weights,
+      ids,
+      (_, __, query, key) => part(query) === 2 || part(query) === part(key),
+    ).at(-1)!;
+    for (const preset of [exactPlan, balancedPlan, fastPlan]) {
+      const decoder = await decoderForTest(model, { plan: preset(model.config) });
+      decoder.place(0, rows[0]);
+      decoder.place(70, rows[1]);
+      await decoder.run(question.slice(0, -1), 160, []);
+      assertClose(await decoder.run(question.slice(-1), 162, [0]), expected, 1e-3, "logits");
+    }
+  });
+
+  test(`${name}: tokens taken from the middle of a text and placed there again change nothing`, async () => {
+    const model = await openForTest(path);
+    const decoder = await decoderForTest(model);
+    await decoder.run(textOf(100), 0, []);
+    const expected = (await decoder.run([5], 100, [0])).slice();
+    decoder.place(30, decoder.take(30, 50));
+    assertClose(await decoder.run([5], 100, [0]), expected, 1e-4, "logits");
+  });
+}
 
 for (const { name, path } of decoderFixtures.filter(({ name }) => ["llama", "qwen2", "qwen3"].includes(name))) {
   test(`${name}: chosen blocks equal the reference that sees them alone`, async () => {
