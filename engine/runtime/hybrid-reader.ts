@@ -19,6 +19,12 @@ const MAX_COPIES = 8;
 /** With memory, tokens that share a choice of blocks. Shorter runs take clearly longer per token. */
 const PIECE_TOKENS = 128;
 
+/**
+ * The state goes on beyond the length the model was trained with: measured on held-out code, tokens 4,096 to 40,000 are
+ * read as well as the first 512, and lines better with prompts of 1,024 tokens than of 512. Further was not measured.
+ */
+const CONTEXT_TOKENS = 32_768;
+
 /** A beginning of the text, and what the model carries after it. */
 interface Copy {
   readonly state: HybridState;
@@ -26,7 +32,7 @@ interface Copy {
 }
 
 export class HybridReader implements DraftReader {
-  readonly contextLength: number;
+  readonly contextLength = CONTEXT_TOKENS;
   readonly #decoder: HybridDecoder;
   /** The text that #state has read. */
   #ids: readonly number[] = [];
@@ -40,7 +46,6 @@ export class HybridReader implements DraftReader {
 
   constructor(decoder: HybridDecoder) {
     this.#decoder = decoder;
-    this.contextLength = decoder.config.trainedLength;
     this.#state = decoder.start();
     this.#routing = new Routing(decoder.config);
   }

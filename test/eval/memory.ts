@@ -254,6 +254,7 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
   const tokenizer = loadTokenizerFolder(defaultModelDir);
   const encoder = await HybridEncoder.open(model, tokenizer, options);
   const decoder = await HybridDecoder.open(model, options);
+  const { contextLength } = new HybridReader(decoder);
   const log = (line: string) => console.error(line);
   const fingerprint = memoryFingerprint(model, defaultModelDir);
   const store = new SegmentStore(dir, { fingerprint, shape: config, quotaBytes: 2 ** 40, log });
@@ -287,7 +288,7 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
       const share = Math.ceil((limit - nLines) / (opened.length - i));
       for (const { context, line, isCrossFile } of heldOutLines(repository, share, random)) {
         await memory.update([...repository.files.values()].filter(({ path }) => path !== context.path));
-        const { ids, place } = completionPrompt(config.trainedLength, tokenizer, context, COMPLETION_TOKENS);
+        const { ids, place } = completionPrompt(contextLength, tokenizer, context, COMPLETION_TOKENS);
         const sources = { none: undefined, own: memory.memoryFor(place), stranger: stranger.memoryFor(place) };
         const nBytes = Buffer.byteLength(line);
         bits.all.bytes += nBytes;
