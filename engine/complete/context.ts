@@ -15,7 +15,7 @@ export interface CursorContext {
 /** Where the kept part of a long prefix may begin: every so many lines, so that typing seldom moves it. */
 const LINE_GRID = 16;
 
-/** No token stands for more characters than this on average; longer suffix text is not even looked at. */
+/** No token stands for more characters than this on average; text further away is not even looked at. */
 const MAX_TOKEN_CHARS = 16;
 
 /** Splits a file's text at a UTF-16 offset; throws bad-input where it lies outside the text. */
@@ -77,15 +77,19 @@ export function leadingLines(tokenizer: Tokenizer, text: string, nTokens: number
  * line that is too long itself is cut.
  */
 export function trailingLines(tokenizer: Tokenizer, text: string, nTokens: number): string {
-  const lines = text.split("\n");
+  const cut = Math.max(text.length - nTokens * MAX_TOKEN_CHARS, 0);
+  const lines = text.slice(cut).split("\n");
+  // The line that the cut went through is no whole line.
+  const first = cut > 0 ? 1 : 0;
+  const nBefore = cut > 0 ? text.slice(0, cut).split("\n").length - 1 : 0;
   let count = 0;
   let start = lines.length;
   let stableStart: number | undefined;
-  while (start > 0) {
+  while (start > first) {
     count += tokenizer.encode(`\n${lines[start - 1]}`).length;
     if (count > nTokens) break;
     start--;
-    if (start % LINE_GRID === 0) stableStart = start;
+    if ((nBefore + start) % LINE_GRID === 0) stableStart = start;
   }
   if (start < lines.length) return lines.slice(stableStart ?? start).join("\n");
   let line = lines[lines.length - 1];
