@@ -1,23 +1,25 @@
 /**
- * An index for very large memories: landmarks are grouped into about as many clusters as there are blocks in a cluster,
- * and a query looks into the clusters that are closest to it (k-means lists as in the Routing Transformer, arXiv
- * 2003.05997, used as an inverted file). Below a size it compares a query with every landmark, which is exact.
+ * An index for large memories: landmarks are grouped into clusters, and a query looks into those that promise most
+ * (k-means lists as in the Routing Transformer, arXiv 2003.05997, used as an inverted file). Below a size it compares a
+ * query with every landmark, which is exact.
  */
 import { type BlockHit, type BlockIndex, LandmarkTable, scan, sumExp, TopHits } from "./block-index.ts";
 
 export interface ClusteredIndexOptions {
   /** Clusters are made from so many blocks on. */
   readonly minBlocks: number;
-  /** The share of all blocks that a query is compared with. */
+  /** The share of the clusters that a query looks into. */
   readonly probedShare: number;
 }
 
-/** Up to here comparing with all landmarks takes a few milliseconds. */
-const DEFAULTS: ClusteredIndexOptions = { minBlocks: 2 ** 17, probedShare: 0.1 };
+/** Up to here, half a million tokens, comparing with all landmarks takes a fraction of a millisecond. */
+const DEFAULTS: ClusteredIndexOptions = { minBlocks: 2 ** 13, probedShare: 0.1 };
 
-const PASSES = 8;
+/** The number of clusters, in square roots of the number of blocks: many small ones cost little and miss less. */
+const CLUSTERS = 4;
+const PASSES = 5;
 /** Landmarks that means are made of, for each cluster. */
-const SAMPLES = 64;
+const SAMPLES = 16;
 /** Made anew when the index has grown by this factor or lost this share. */
 const GROWTH = 2;
 const LOSS = 0.25;
@@ -84,25 +86,32 @@ export class ClusteredIndex implements BlockIndex {
 
   top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[] {
     const top = new TopHits(k, allowed);
-    if (!this.#clusters) {
-      scan(this.#table, query, 0, this.#table.end, top);
-      return top.hits;
-    }
-    const { means, lists } = this.#clusters;
+    if (this.#clusters) this.#probe(this.#clusters, query, top);
+    // Also where nearly all that was probed is not allowed.
+    if (top.hits.length === k) return top.hits;
+    const all = new TopHits(k, allowed);
+    scan(this.#table, query, 0, this.#table.end, all);
+    return all.hits;
+  }
+
+  /** Offers the blocks of the most promising clusters. */
+  #probe({ means, halves, lists }: Clusters, query: Float32Array, top: TopHits): void {
     const { rows, routeSize } = this.#table;
-    const scores = lists.map((_, cluster) => dotAt(query, means, cluster * routeSize));
-    const order = [...lists.keys()].sort((a, b) => scores[b] - scores[a]);
-    const budget = Math.max(this.#options.probedShare * this.nBlocks, k);
-    let nProbed = 0;
-    for (const cluster of order) {
+    const promise = new Float32Array(lists.length);
+    for (let cluster = 0; cluster < promise.length; cluster++) {
+      // Landmarks have unit length, so the shorter a mean the wider its cluster, and the better its best may be.
+      const spread = Math.sqrt(Math.max(1 - 2 * halves[cluster], 0) / routeSize);
+      promise[cluster] = dotAt(query, means, cluster * routeSize) + spread;
+    }
+    const nProbed = Math.min(Math.ceil(this.#options.probedShare * lists.length), lists.length);
+    const bar = promise.slice().sort()[lists.length - nProbed];
+    for (let cluster = 0; cluster < promise.length; cluster++) {
+      if (promise[cluster] < bar) continue;
       for (const block of lists[cluster]) {
         const score = dotAt(query, rows, block * routeSize);
         if (score >= top.bar) top.offer(block, score);
       }
-      nProbed += lists[cluster].length;
-      if (nProbed >= budget) break;
     }
-    return top.hits;
   }
 
   sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number {
@@ -138,7 +147,7 @@ export class ClusteredIndex implements BlockIndex {
     const isThere = (block: number) => !Number.isNaN(this.#table.rows[block * routeSize]);
     const blocks: number[] = [];
     for (let block = 0; block < end; block++) if (isThere(block)) blocks.push(block);
-    const nClusters = Math.round(Math.sqrt(blocks.length));
+    const nClusters = Math.round(CLUSTERS * Math.sqrt(blocks.length));
     // Files lie one after another, so every so many blocks make a sample of all files.
     const every = Math.max(1, Math.floor(blocks.length / (nClusters * SAMPLES)));
     const sample = this.#copyOf(blocks.filter((_, i) => i % every === 0));

@@ -20,7 +20,7 @@ import { memoryFingerprint, SegmentStore } from "../../engine/memory/segment-sto
 import { openHybrid } from "../../engine/models/hybrid.ts";
 import { loadTokenizerFolder } from "../../engine/models/tokenizer/folder.ts";
 import { defaultModelDir, packageRoot } from "../../engine/paths.ts";
-import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
+import { groupQuery, HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import { atLeast, atMost, type Row, told } from "./rows.ts";
@@ -179,7 +179,7 @@ async function inChild(dir: string, lists: readonly (readonly RepositoryFile[])[
 /** How many of the best blocks the clusters find, asked with the routing queries of real tokens. */
 async function clusterRecall(dir: string, files: readonly RepositoryFile[], encoder: HybridEncoder, texts: string[]) {
   const { store } = openStore(dir);
-  const { routeSize, routeTopBlocks } = encoder.config;
+  const { routeSize, routeGroup, routeTopBlocks } = encoder.config;
   const exact = new ExactIndex(routeSize);
   const clustered = new ClusteredIndex(routeSize, { minBlocks: 500 });
   for (const file of files) {
@@ -192,9 +192,11 @@ async function clusterRecall(dir: string, files: readonly RepositoryFile[], enco
   let [found, all] = [0, 0];
   for (const text of texts) {
     const encoded = await encoder.encode(encoder.fileIds("x.ts", text).slice(0, 512));
-    for (let token = 15; token < encoded.nTokens; token += 16) {
-      const hits = new Set(clustered.top(encoded.query(token), routeTopBlocks).map(({ block }) => block));
-      const best = exact.top(encoded.query(token), routeTopBlocks);
+    for (let end = routeGroup; end <= encoded.nTokens; end += routeGroup) {
+      const queries = Array.from({ length: routeGroup }, (_, i) => [...encoded.query(end - routeGroup + i)]);
+      const query = groupQuery(Float32Array.from(queries.flat()), routeSize, routeGroup);
+      const hits = new Set(clustered.top(query, routeTopBlocks).map(({ block }) => block));
+      const best = exact.top(query, routeTopBlocks);
       found += best.filter(({ block }) => hits.has(block)).length;
       all += best.length;
     }
