@@ -9,12 +9,16 @@ import type { DecoderConfig, Matrix, Weights } from "./models/types.ts";
 /** Whether the query at one position attends to the key at another, earlier one or its own. */
 export type Attends = (layer: number, kvHead: number, query: number, key: number) => boolean;
 
+/** Told of every query head's shares of all keys up to its own, 0 where it does not attend: [query + 1]. */
+export type OnShares = (layer: number, head: number, query: number, shares: Float64Array) => void;
+
 /** Logits for every position, [ids.length][vocabSize]: with dense attention, or with what `attends` leaves of it. */
 export function referenceLogits(
   config: DecoderConfig,
   weights: Weights,
   ids: readonly number[],
   attends: Attends = () => true,
+  onShares?: OnShares,
 ): Float64Array[] {
   const { headSize, nHeads, nKvHeads, normEps } = config;
   const embedding = dequantise(weights.matrix("token_embd"));
@@ -53,14 +57,22 @@ export function referenceLogits(
       const mixed = new Float64Array(nHeads * headSize);
       for (let head = 0; head < nHeads; head++) {
         const kvHead = Math.floor(head / (nHeads / nKvHeads));
+        const scores = new Float64Array(position + 1).fill(Number.NEGATIVE_INFINITY);
         let attended = nothing(headSize);
         for (let past = 0; past <= position; past++) {
           if (!attends(layer, kvHead, position, past)) continue;
-          const score = dot(q[position][head], k[past][kvHead]) / Math.sqrt(headSize);
+          scores[past] = dot(q[position][head], k[past][kvHead]) / Math.sqrt(headSize);
           const value = v[past].slice(kvHead * headSize, (kvHead + 1) * headSize);
-          attended = merge(attended, single(score, value));
+          attended = merge(attended, single(scores[past], value));
         }
         mixed.set(finished(attended), head * headSize);
+        const { max, denominator } = attended;
+        onShares?.(
+          layer,
+          head,
+          position,
+          scores.map((score) => Math.exp(score - max) / denominator),
+        );
       }
       return add(row, toOutput(mixed));
     });

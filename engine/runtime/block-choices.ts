@@ -69,12 +69,13 @@ export class BlockChoices {
   /** Inputs of a run of `n` tokens behind the first `nPast`. */
   inputs(nPast: number, n: number): Record<string, Tensor> {
     if (this.#layers.length === 0) return {};
-    // A block that has just begun is not among those chosen before.
+    // A block that begins with this token is not among those chosen before.
     this.#refreshes = n > 1 || nPast % BLOCK_TOKENS === 0 || this.#age >= this.#plan.refresh.maxTokens;
     const nBlocks = this.#cache.capacity / BLOCK_TOKENS;
-    const nUsed = Math.ceil(nPast / BLOCK_TOKENS);
-    const preference = new Float32Array(nBlocks).fill(-2, nUsed);
-    for (const block of [0, nUsed - 2, nUsed - 1]) if (block >= 0 && block < nUsed) preference[block] = 2;
+    // The block that the token itself goes to is empty at first, but later tokens will want it.
+    const current = Math.floor(nPast / BLOCK_TOKENS);
+    const preference = new Float32Array(nBlocks).fill(-2, current + 1);
+    for (const block of [0, current - 1, current]) if (block >= 0) preference[block] = 2;
     const inputs: Record<string, Tensor> = {
       refresh: new Tensor("bool", Uint8Array.of(this.#refreshes ? 1 : 0), [1]),
       preference: new Tensor("float32", preference, [nBlocks]),

@@ -2,6 +2,9 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { LongsightError } from "../../engine/errors.ts";
+import { formatRows } from "../bench/rows.ts";
+import { testData } from "../data.ts";
+import { evaluateAttention } from "./attention.ts";
 import { evaluateMemory, formatMemory } from "./memory.ts";
 import { evaluateModel, formatModel } from "./model.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
@@ -11,7 +14,9 @@ const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [
        npm run eval -- memory --repos DIR [--limit N] [--json]
   What the memory of a repository is worth for completing N held-out lines of it.
        npm run eval -- model [--repos DIR] [--model FOLDER] [--quick] [--json]
-  The shipped model's quality and speed against what it is to reach; about ten minutes, two with --quick.`;
+  The shipped model's quality and speed against what it is to reach; about ten minutes, two with --quick.
+       npm run eval -- methods [--json]
+  What each way of leaving keys out costs a trained external model.`;
 
 const OPTIONS = {
   cases: { type: "string" },
@@ -59,6 +64,12 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
     if (!repos) throw new LongsightError("bad-input", USAGE);
     const result = await evaluateMemory({ repos, limit });
     return { result, table: formatMemory(result) };
+  },
+  async methods() {
+    const { path, skip } = testData("models/stories260K");
+    if (skip) throw new LongsightError("not-found", `The ${skip}.`);
+    const rows = await evaluateAttention(path);
+    return { result: { rows }, table: formatRows(rows) };
   },
   async model(given) {
     const result = await evaluateModel(given);

@@ -127,6 +127,38 @@ for (const { name, path } of decoderFixtures.filter(({ name }) => ["llama", "qwe
   });
 }
 
+test("a choice that serves several tokens sees what they add, across the borders of blocks", async () => {
+  const model = await openForTest(decoderFixtures[0].path);
+  const plan = exactPlan(model.config);
+  const blocks = { kind: "select", selector: "mean", budget: 3 } as const;
+  const layers = [
+    { ...plan.layers[0], blocks },
+    { ...plan.layers[1], blocks: { kind: "reuse", budget: 3 } },
+  ] as const;
+  const decoder = await decoderForTest(model, {
+    plan: { ...plan, layers, refresh: { maxTokens: 99, minCosine: -1 } },
+  });
+  const ids = textOf(270);
+  const nPrompt = 250;
+  await decoder.run(ids.slice(0, nPrompt), 0, []);
+  const chosen = new Map<number, readonly number[]>();
+  let logits = new Float32Array();
+  for (let at = nPrompt; at < ids.length; at++) {
+    logits = (await decoder.run([ids[at]], at, [0])).slice();
+    chosen.set(at, decoder.chosenBy(0));
+  }
+  assert.notDeepEqual(chosen.get(nPrompt), chosen.get(ids.length - 1));
+  const expected = referenceLogits(
+    model.config,
+    model.weights,
+    ids,
+    (_, __, query, key) => key === query || (chosen.get(query)?.includes(Math.floor(key / BLOCK_TOKENS)) ?? true),
+  ).at(-1)!;
+  assertClose(logits, expected, 1e-3, "logits");
+  // What was just read is always seen.
+  for (const [at, some] of chosen) assert.ok(some.includes(Math.floor((at - 1) / BLOCK_TOKENS)), `${at}: ${some}`);
+});
+
 for (const path of storiesModels.paths) {
   test(`${path.split("/").at(-1)}: presets that cover the text tell the golden stories`, storiesModels, async () => {
     const model = await openForTest(path);

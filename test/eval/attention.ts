@@ -1,0 +1,152 @@
+/**
+ * What leaving keys out costs a trained external model: stories260K, on text it wrote itself, the longest it can read.
+ * Budgets are far below what the presets allow, since its context has only eight blocks.
+ */
+import { type AttentionPlan, BLOCK_TOKENS, exactPlan, type HeadRole } from "../../engine/attention/plan.ts";
+import { type OpenModel, openModel } from "../../engine/models/open-model.ts";
+import type { DecoderConfig } from "../../engine/models/types.ts";
+import { type OnShares, referenceLogits } from "../../engine/reference.ts";
+import { Decoder } from "../../engine/runtime/decoder.ts";
+import { DecoderReader } from "../../engine/runtime/decoder-reader.ts";
+import { generate } from "../../engine/runtime/generate.ts";
+import { atLeast, type Row, told } from "../bench/rows.ts";
+
+const options = { nThreads: 2, accuracy: "float" } as const;
+
+/** Blocks read of the eight that the text has at its end. */
+const BUDGET = 4;
+
+/** Queries before this have few blocks to choose from. */
+const FIRST_QUERY = 320;
+
+interface Method {
+  readonly name: string;
+  readonly plan: (config: DecoderConfig) => AttentionPlan;
+}
+
+const layers = (config: DecoderConfig, at: (layer: number) => Partial<AttentionPlan["layers"][number]>) =>
+  exactPlan(config).layers.map((layer, i) => ({ ...layer, ...at(i) }));
+
+const choosing =
+  (selector: "mean" | "attention", choosers: number[], maxTokens = 1) =>
+  (config: DecoderConfig) => ({
+    ...exactPlan(config),
+    layers: layers(config, (layer) => {
+      if (choosers.includes(layer)) return { blocks: { kind: "select", selector, budget: BUDGET } };
+      return layer < choosers[0] ? {} : { blocks: { kind: "reuse", budget: BUDGET } };
+    }),
+    refresh: { maxTokens, minCosine: -1 },
+  });
+
+const ALL_LAYERS = [0, 1, 2, 3, 4];
+
+const METHODS: readonly Method[] = [
+  { name: "blocks by their means, every layer", plan: choosing("mean", ALL_LAYERS) },
+  { name: "blocks by attention, layers 1 and 3", plan: choosing("attention", [1, 3]) },
+  { name: "the same for 8 tokens", plan: choosing("attention", [1, 3], 8) },
+  {
+    name: "half of the heads streaming, 4 + 64 tokens",
+    plan: (config) => ({
+      ...exactPlan(config),
+      ...{ sinks: 4, window: 64 },
+      layers: layers(config, () => ({
+        heads: Array.from({ length: config.nKvHeads }, (_, i): HeadRole => (i % 2 === 0 ? "retrieval" : "streaming")),
+      })),
+    }),
+  },
+];
+
+/** Rows of all methods; `path` is the model's folder. */
+export async function evaluateAttention(path: string): Promise<Row[]> {
+  const model = await openModel(path);
+  try {
+    const ids = await ownText(model);
+    const exact = await bitsPerToken(model, exactPlan(model.config), ids);
+    const rows = [told("stories260K, exact", exact.bits, "bits/token")];
+    const recalls = new Recalls(model, ids);
+    for (const { name, plan } of METHODS) {
+      const value = plan(model.config);
+      const { bits, chosen } = await bitsPerToken(model, value, ids);
+      rows.push(told(`stories260K, ${name}: cost`, bits - exact.bits, "bits/token"));
+      if (chosen.size === 0) continue;
+      const what = `attention mass in ${BUDGET} of 8 blocks / in the best ${BUDGET} of each layer`;
+      rows.push(atLeast(`stories260K, ${name}: ${what}`, recalls.of(value, chosen), "", 0.9));
+    }
+    return rows;
+  } finally {
+    model.close();
+  }
+}
+
+/** As much text as fits the context, drawn from the model. */
+async function ownText(model: OpenModel): Promise<number[]> {
+  const decoder = await Decoder.open(model, options);
+  const reader = new DecoderReader(decoder, model.config);
+  const ids = [1];
+  const tokenizer = { stopIds: [], bytes: () => new Uint8Array() };
+  // Id 1 begins a text: what it has written is read back from the reader's calls.
+  const recording = {
+    contextLength: reader.contextLength,
+    readText: (text: readonly number[]) => {
+      ids.splice(0, ids.length, ...text);
+      return reader.readText(text);
+    },
+  };
+  await generate(recording, tokenizer, [1], { maxTokens: model.config.contextLength, temperature: 0.7, seed: 1 });
+  await decoder.close();
+  return ids;
+}
+
+/** The mean over the last queries, read one by one; and what each choosing layer chose for each of them. */
+async function bitsPerToken(model: OpenModel, plan: AttentionPlan, ids: readonly number[]) {
+  const decoder = await Decoder.open(model, { ...options, plan });
+  const chosen = new Map<string, readonly number[]>();
+  let [bits, n] = [0, 0];
+  for (let at = 0; at + 1 < ids.length; at++) {
+    const logits = await decoder.run([ids[at]], at, [0]);
+    if (at < FIRST_QUERY) continue;
+    const max = logits.reduce((a, b) => Math.max(a, b));
+    const sum = logits.reduce((total, logit) => total + Math.exp(logit - max), 0);
+    bits += (Math.log(sum) + max - logits[ids[at + 1]]) / Math.LN2;
+    n++;
+    for (const [layer, { blocks }] of plan.layers.entries()) {
+      if (blocks.kind === "select") chosen.set(`${layer} ${at}`, decoder.chosenBy(layer));
+    }
+  }
+  await decoder.close();
+  return { bits: bits / n, chosen };
+}
+
+/** How much of the reference's dense attention lies in chosen blocks. */
+class Recalls {
+  /** By layer and query: the mass of each block, the mean over the heads. */
+  readonly #masses = new Map<string, number[]>();
+
+  constructor({ config, weights }: OpenModel, ids: readonly number[]) {
+    const onShares: OnShares = (layer, _, query, shares) => {
+      if (query < FIRST_QUERY || query + 1 >= ids.length) return;
+      const key = `${layer} ${query}`;
+      const masses = this.#masses.get(key) ?? new Array<number>(Math.ceil(query / BLOCK_TOKENS)).fill(0);
+      for (let past = 0; past < query; past++) masses[Math.floor(past / BLOCK_TOKENS)] += shares[past] / config.nHeads;
+      this.#masses.set(key, masses);
+    };
+    referenceLogits(config, weights, ids, () => true, onShares);
+  }
+
+  /** The mean over layers that do not read everything, and queries. */
+  of(plan: AttentionPlan, chosen: ReadonlyMap<string, readonly number[]>): number {
+    let [sum, n] = [0, 0];
+    for (const [key, masses] of this.#masses) {
+      const [layer, query] = key.split(" ").map(Number);
+      let chooser = layer;
+      while (chooser >= 0 && plan.layers[chooser].blocks.kind !== "select") chooser--;
+      const blocks = chosen.get(`${chooser} ${query}`);
+      if (blocks === undefined || plan.layers[layer].blocks.kind === "all") continue;
+      const best = [...masses].sort((a, b) => b - a).slice(0, BUDGET);
+      const total = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+      sum += total(blocks.map((block) => masses[block] ?? 0)) / total(best);
+      n++;
+    }
+    return sum / n;
+  }
+}
