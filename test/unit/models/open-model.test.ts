@@ -108,7 +108,7 @@ test("weights on disk that are not as they were written are converted again", as
   for (const [what, damage] of Object.entries(damages)) {
     writeFileSync(weights, damage(Buffer.from(whole)));
     assert.deepEqual(await use(path), { converted: true, sum }, what);
-    assert.deepEqual(readFileSync(weights), whole, what);
+    assert.ok(readFileSync(weights).equals(whole), what);
   }
   assert.equal(warn.mock.callCount(), Object.keys(damages).length);
 });

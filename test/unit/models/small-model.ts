@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { byteLengthOf } from "../../../engine/models/files/tensor-types.ts";
+import { byteLengthOf, LAYOUTS } from "../../../engine/models/files/tensor-types.ts";
 import { requiredWeights, tensorName } from "../../../engine/models/tensor-names.ts";
 import { CHAR_OF_BYTE } from "../../../engine/models/tokenizer/byte-alphabet.ts";
 import type { DecoderConfig, Matrix, TensorType } from "../../../engine/models/types.ts";
@@ -75,11 +75,17 @@ export function assertSame(actual: Float32Array, expected: Float32Array, what?: 
   assert.equal(at, -1, `${what}: ${actual[at]} at ${at}, not ${expected[at]}`);
 }
 
-/** The bytes of `n` weights: numbers() for F32, otherwise the reference blocks over and over. */
+/** The bytes of `n` weights: numbers() for F32, otherwise reference blocks in an order that differs between rows. */
 export function weightBytes(type: TensorType, n: number, seed = 1): Uint8Array {
   if (type === "F32") return new Uint8Array(numbers(n, seed).buffer);
   const blocks = referenceBlocks(type).bytes;
-  return Uint8Array.from({ length: byteLengthOf(type, n) }, (_, i) => blocks[i % blocks.length]);
+  const size = LAYOUTS[type].blockBytes;
+  const bytes = new Uint8Array(byteLengthOf(type, n));
+  for (let block = 0; block * size < bytes.length; block++) {
+    const from = ((block * 5 + (block >> 3) * 3 + seed) % (blocks.length / size)) * size;
+    bytes.set(blocks.subarray(from, from + size), block * size);
+  }
+  return bytes;
 }
 
 /** Blocks of a type and the floats that the reference implementation makes of them. */

@@ -49,7 +49,7 @@ test("a cursor reads across the end of its window", (t) => {
   assert.equal(cursor.remaining, 0);
   assert.throws(() => cursor.u8(), { code: "bad-model" });
   const start = new ByteCursor(file);
-  assert.deepEqual(Buffer.from(start.bytes(size)), bytes);
+  assert.ok(Buffer.from(start.bytes(size)).equals(bytes));
 });
 
 test("a named pipe is refused, not waited for", { skip: process.platform === "win32" && "Windows has none" }, (t) => {
