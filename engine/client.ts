@@ -5,8 +5,10 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import {
+  type CancellationToken,
   CancellationTokenSource,
   createMessageConnection,
+  ErrorCodes,
   type MessageConnection,
   ResponseError,
   StreamMessageReader,
@@ -22,6 +24,9 @@ import {
   requests,
   SILENCE_LIMIT_MS,
   type Work,
+  type WriteParams,
+  write,
+  writing,
 } from "./protocol.ts";
 
 export interface ClientOptions {
@@ -44,6 +49,8 @@ export class EngineClient {
   #silence: NodeJS.Timeout | undefined;
   #closing = false;
   #tokens = 0;
+  /** The writers of the requests under way that have one, by progress token. */
+  readonly #writers = new Map<number, NonNullable<Work["write"]>>();
 
   private constructor(options: ClientOptions) {
     this.#onLost = options.onLost;
@@ -65,6 +72,7 @@ export class EngineClient {
       this.#lose(signal ? `it was ended by ${signal}` : `it ended with status ${status}`),
     );
     this.#connection.onNotification(notifications.heartbeat, () => this.#hear());
+    this.#connection.onRequest(write, (params, token) => this.#write(params, token));
     this.#connection.listen();
     this.#hear();
   }
@@ -88,6 +96,7 @@ export class EngineClient {
     if (options.signal?.aborted) abort();
     options.signal?.addEventListener("abort", abort, { once: true });
     const progressToken = ++this.#tokens;
+    if (options.write) this.#writers.set(progressToken, options.write);
     const listener = options.onProgress && this.#connection.onProgress(progress, progressToken, options.onProgress);
     try {
       return await this.#connection.sendRequest(type, { ...params, progressToken }, source.token);
@@ -96,6 +105,7 @@ export class EngineClient {
     } finally {
       options.signal?.removeEventListener("abort", abort);
       listener?.dispose();
+      this.#writers.delete(progressToken);
       source.dispose();
     }
   }
@@ -111,6 +121,22 @@ export class EngineClient {
       await this.#connection.sendRequest(requests.shutdown).catch(() => {});
       await exited;
       clearTimeout(force);
+    }
+  }
+
+  /** Writes what the engine asks for, with the writer that came along with its request. */
+  async #write({ progressToken, messages, maxTokens }: WriteParams, token: CancellationToken): Promise<null> {
+    const writer = this.#writers.get(progressToken);
+    if (!writer) throw new ResponseError<ErrorData>(ErrorCodes.InvalidParams, "Nobody writes.", { code: "bad-input" });
+    const abort = new AbortController();
+    token.onCancellationRequested(() => abort.abort());
+    const onText = (piece: string) => void this.#connection.sendProgress(writing, progressToken, piece);
+    try {
+      await writer({ messages, maxTokens, signal: abort.signal, onText });
+      return null;
+    } catch (error) {
+      if (!(error instanceof LongsightError)) throw error;
+      throw new ResponseError<ErrorData>(ErrorCodes.InternalError, error.message, { code: error.code });
     }
   }
 

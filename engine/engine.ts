@@ -6,6 +6,8 @@ import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { type AskResult as Answer, ask, type Citation } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
+import { clientChatModel } from "./ask/client-model.ts";
+import type { ChatModel } from "./ask/grounded.ts";
 import { scopedCatalogue } from "./ask/scope.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
@@ -18,6 +20,7 @@ import { FolderMemory, type MemoryStatus } from "./memory/folder-memory.ts";
 import { type IndexResult, indexFolder } from "./memory/indexer.ts";
 import { openRemote } from "./memory/remote.ts";
 import type { PullResult, PushResult } from "./memory/sharing.ts";
+import type { MemoryTrace } from "./memory/trace.ts";
 import { type ChatMessage, encodeChat } from "./models/chat-template.ts";
 import { inspectModel, type ModelReport } from "./models/inspect.ts";
 import { type Generated, generate } from "./runtime/generate.ts";
@@ -26,7 +29,7 @@ import { ModelPool } from "./runtime/model-pool.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY } from "./runtime/scheduler.ts";
 
-export type { Citation, EncodingResult, IndexResult, MemoryStatus, ModelReport, PullResult, PushResult };
+export type { Citation, EncodingResult, IndexResult, MemoryStatus, MemoryTrace, ModelReport, PullResult, PushResult };
 
 /** What a call reports while it works. */
 export type Progress =
@@ -43,6 +46,8 @@ export type Progress =
 export interface Work {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** Writes with the client's model, where the call names one. */
+  readonly write?: ChatModel["chat"];
 }
 
 export interface AskParams {
@@ -51,6 +56,8 @@ export interface AskParams {
   /** A chat model that writes the answer; without one the answer is quoted from the folder. */
   readonly model?: string;
   readonly maxCitations?: number;
+  /** The client writes the answer with a model of its own, named here; `model` is not looked at then. */
+  readonly clientModel?: { readonly name: string; readonly contextTokens: number };
   /** Only what lies here is looked at: files below the folder, and folders with "/" at their end. Empty: everything. */
   readonly paths?: readonly string[];
 }
@@ -58,6 +65,21 @@ export interface AskParams {
 export interface AskResult extends Omit<Answer, "timingsMs"> {
   /** From the call to each stage's end, in ms. */
   readonly timingsMs: { readonly index: number; readonly citations: number; readonly total: number };
+}
+
+export interface SymbolsParams {
+  readonly folder: string;
+  readonly part: string;
+  readonly limit: number;
+}
+
+export interface FoundSymbol {
+  readonly name: string;
+  readonly kind: string;
+  /** Path below the folder, with forward slashes. */
+  readonly file: string;
+  /** From 1. */
+  readonly startLine: number;
 }
 
 export interface CompleteParams extends CursorContext {
@@ -168,14 +190,15 @@ export class Engine {
    * Answers a question about a folder, which is indexed first if this engine has not done so yet: later changes are
    * taken up by index().
    */
-  async ask({ folder, question, model, maxCitations, paths = [] }: AskParams, work: Work = {}): Promise<AskResult> {
+  async ask(params: AskParams, work: Work = {}): Promise<AskResult> {
+    const { folder, question, model, clientModel, maxCitations, paths = [] } = params;
     const startMs = performance.now();
     const open = this.#folder(folder);
     if (!open.isIndexed) await this.#index(open, work);
     const indexMs = performance.now() - startMs;
     const isScoped = paths.length > 0;
     const catalogue = isScoped ? scopedCatalogue(open.catalogue, paths) : open.catalogue;
-    const answer = (chatModel?: ReturnType<typeof chatModelOf>) =>
+    const answer = (chatModel?: ChatModel) =>
       ask(
         question,
         { catalogue, isScoped, folderName: basename(open.path), chatModel },
@@ -186,12 +209,22 @@ export class Engine {
           onText: (text) => work.onProgress?.({ kind: "text", text }),
         },
       );
+    const client = clientModel && work.write && clientChatModel(clientModel, work.write);
     const result =
-      model === undefined
-        ? await answer()
+      client || model === undefined
+        ? await answer(client)
         : await this.#models.use(model, PRIORITY.chat, async (loaded) => answer(chatModelOf(loaded)), work);
     const { citations, total } = result.timingsMs;
     return { ...result, timingsMs: { index: indexMs, citations: indexMs + citations, total: indexMs + total } };
+  }
+
+  /** Symbols of an indexed folder whose names hold `part`, the best first. */
+  async symbols({ folder, part, limit }: SymbolsParams, work: Work = {}): Promise<FoundSymbol[]> {
+    const open = this.#folder(folder);
+    if (!open.isIndexed) await this.#index(open, work);
+    return open.catalogue
+      .symbolsContaining(part, limit)
+      .map(({ name, kind, file, startLine }) => ({ name, kind, file, startLine }));
   }
 
   /** Completes code at a cursor. */

@@ -11,13 +11,16 @@ import type {
   CompleteResult,
   EncodingResult,
   EngineStatus,
+  FoundSymbol,
   GenerateParams,
   GenerateResult,
   IndexResult,
   ModelReport,
   Progress,
+  SymbolsParams,
 } from "./engine.ts";
 import type { ErrorCode } from "./errors.ts";
+import type { ChatMessage } from "./models/chat-template.ts";
 
 export type * from "./engine.ts";
 
@@ -56,6 +59,7 @@ export const requests = {
   index: request<{ folder: string }, IndexResult>("index"),
   /** Encodes a folder into its memory, which the engine also does by itself behind all other work after an index. */
   encode: request<{ folder: string }, EncodingResult | null>("encode"),
+  symbols: request<SymbolsParams, FoundSymbol[]>("symbols"),
   ask: request<AskParams, AskResult>("ask"),
   complete: request<CompleteParams, CompleteResult>("complete"),
   generate: request<GenerateParams, GenerateResult>("generate"),
@@ -63,6 +67,18 @@ export const requests = {
   /** Finishes what runs, closes the stores and answers; the process then ends. */
   shutdown: new RequestType0<null, ErrorData>("shutdown"),
 } as const;
+
+/** What the engine asks of its client: to write an answer with a model that the client has, not the engine. */
+export interface WriteParams {
+  /** Of the `ask` that the answer belongs to. */
+  readonly progressToken: number;
+  readonly messages: readonly ChatMessage[];
+  readonly maxTokens: number;
+}
+
+/** Sent by the engine; the client reports the text piece by piece under `writing` and the same token. */
+export const write = new RequestType<WriteParams, null, ErrorData>("write");
+export const writing = new ProgressType<string>();
 
 export const notifications = {
   heartbeat: new NotificationType<{ rssBytes: number }>("heartbeat"),

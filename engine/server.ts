@@ -4,6 +4,7 @@
  */
 import {
   type CancellationToken,
+  CancellationTokenSource,
   createMessageConnection,
   type RequestType,
   ResponseError,
@@ -21,6 +22,8 @@ import {
   progress,
   type Reporting,
   requests,
+  write,
+  writing,
 } from "./protocol.ts";
 
 const ERROR_NUMBER = -32000;
@@ -46,11 +49,33 @@ function handle<P extends object, R>(type: EngineRequest<P, R>, handler: (params
       const onProgress = (value: Progress) => {
         if (params.progressToken !== undefined) void connection.sendProgress(progress, params.progressToken, value);
       };
-      return await handler(params, { signal: abort.signal, onProgress }).catch((error) => {
+      const write: Work["write"] = (request) => askClientToWrite(params.progressToken ?? 0, request);
+      return await handler(params, { signal: abort.signal, onProgress, write }).catch((error) => {
         throw asResponseError(error);
       });
     },
   );
+}
+
+/** Has the client write an answer with a model of its own. */
+async function askClientToWrite(
+  progressToken: number,
+  { messages, maxTokens, signal, onText }: Parameters<NonNullable<Work["write"]>>[0],
+): Promise<void> {
+  const source = new CancellationTokenSource();
+  const abort = () => source.cancel();
+  signal?.addEventListener("abort", abort, { once: true });
+  const listener = connection.onProgress(writing, progressToken, onText);
+  try {
+    await connection.sendRequest(write, { progressToken, messages, maxTokens }, source.token);
+  } catch (error) {
+    const code = error instanceof ResponseError ? (error.data as ErrorData | undefined)?.code : undefined;
+    throw code ? new LongsightError(code, (error as Error).message) : error;
+  } finally {
+    listener.dispose();
+    signal?.removeEventListener("abort", abort);
+    source.dispose();
+  }
 }
 
 function asResponseError(error: unknown): unknown {
@@ -87,6 +112,7 @@ handle(requests.initialize, async ({ protocolVersion, clientPid }) => {
 handle(requests.status, async () => engine.status());
 handle(requests.index, ({ folder }, work) => engine.index(folder, work));
 handle(requests.encode, async ({ folder }, work) => (await engine.encode(folder, work)) ?? null);
+handle(requests.symbols, (params, work) => engine.symbols(params, work));
 handle(requests.ask, (params, work) => engine.ask(params, work));
 handle(requests.complete, (params, work) => engine.complete(params, work));
 handle(requests.generate, (params, work) => engine.generate(params, work));

@@ -54,6 +54,12 @@ async function showMenu(indexes: Indexes): Promise<void> {
     })),
     separator,
     { label: `$(comment-discussion) ${vscode.l10n.t("Ask about the workspace")}`, command: "longsight.ask" },
+    { label: `$(graph) ${vscode.l10n.t("Show diagnostics")}`, command: "longsight.showDiagnostics" },
+    {
+      label: `$(symbol-misc) ${vscode.l10n.t("Choose what completes code")}`,
+      command: "longsight.chooseCompletionModel",
+    },
+    { label: `$(symbol-misc) ${vscode.l10n.t("Choose what writes answers")}`, command: "longsight.chooseChatModel" },
     { label: `$(sync) ${vscode.l10n.t("Bring the index up to date")}`, command: "longsight.updateIndex" },
     { label: `$(debug-restart) ${vscode.l10n.t("Restart the engine")}`, command: "longsight.restartEngine" },
     { label: `$(output) ${vscode.l10n.t("Show the log")}`, command: "longsight.showLog" },

@@ -7,7 +7,8 @@ import * as vscode from "vscode";
 import { EngineClient } from "../engine/client.ts";
 import { LongsightError } from "../engine/errors.ts";
 import { log } from "./log.ts";
-import { type Trace, TraceRing } from "./traces.ts";
+import { describeParams, describeResult } from "./trace-details.ts";
+import { TraceRing } from "./traces.ts";
 
 type Ask = Parameters<EngineClient["request"]>;
 
@@ -52,10 +53,11 @@ export class EngineHost implements vscode.Disposable {
 
   /** Sends a request to the engine, which is started if need be. Errors: LongsightError. */
   request: EngineClient["request"] = async (...[type, params, options]: Ask) => {
-    const trace = this.traces.start(type.method);
+    const { subject, folder } = describeParams(params);
+    const trace = this.traces.start(type.method, subject, folder);
     const startMs = performance.now();
     const observed: Ask[2] = {
-      signal: options?.signal,
+      ...options,
       onProgress: (value) => {
         if (trace.firstTextMs === null && (value.kind === "text" || value.kind === "completion")) {
           trace.firstTextMs = performance.now() - startMs;
@@ -67,7 +69,7 @@ export class EngineHost implements vscode.Disposable {
     try {
       const result = await (await this.#start()).request(type, params, observed);
       trace.status = "done";
-      describe(trace, result);
+      describeResult(trace, result);
       return result as never;
     } catch (error) {
       trace.status = error instanceof LongsightError && error.code === "cancelled" ? "cancelled" : "failed";
@@ -77,6 +79,9 @@ export class EngineHost implements vscode.Disposable {
       this.traces.changed(trace);
     }
   };
+
+  /** Asks the engine about itself; no work, so it leaves no trace. */
+  ask: EngineClient["request"] = async (...args: Ask) => (await this.#start()).request(...args) as never;
 
   /** Ends the engine; the next request starts another. */
   async stop(): Promise<void> {
@@ -148,17 +153,4 @@ export class EngineHost implements vscode.Disposable {
     this.#state = state;
     this.#changed.fire(state);
   }
-}
-
-/** Takes the engine's own timings and counts from a result that has them. */
-function describe(trace: Trace, result: unknown): void {
-  const { timingsMs, nTokens } = (result ?? {}) as { timingsMs?: Record<string, number>; nTokens?: number };
-  trace.nTokens = nTokens ?? null;
-  let before = 0;
-  // Each timing counts from the call to its stage's end; the panel shows what every stage took.
-  trace.stages = Object.entries(timingsMs ?? {}).map(([name, end]) => {
-    const ms = Math.max(0, end - before);
-    before = end;
-    return { name: name === "total" ? "text" : name, ms };
-  });
 }

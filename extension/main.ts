@@ -8,8 +8,11 @@ import { registerSearchTool } from "./chat/search-tool.ts";
 import { ChatView } from "./chat/view.ts";
 import { registerCommands } from "./commands.ts";
 import { CompletionProvider } from "./completion/provider.ts";
+import { DiagnosticsPanel } from "./diagnostics/panel.ts";
 import { EngineHost } from "./engine-host.ts";
 import { log } from "./log.ts";
+import { registerModelCommands } from "./models/choose.ts";
+import { ServerKey } from "./models/server-key.ts";
 import { settings } from "./settings.ts";
 import { createRestrictedStatus, createStatus } from "./status.ts";
 import { Indexes } from "./workspace/indexes.ts";
@@ -38,16 +41,20 @@ export function activate(context: vscode.ExtensionContext): void {
 function start(context: vscode.ExtensionContext, engine: EngineHost): void {
   const indexes = new Indexes(engine);
   const completions = new CompletionProvider(engine, () => indexes.revision);
-  const answerer = new Answerer(engine);
+  const serverKey = new ServerKey(context.secrets);
+  const answerer = new Answerer(engine, serverKey);
   context.subscriptions.push(
     indexes,
     completions,
-    new ChatView(context, indexes, answerer),
+    new ChatView(context, engine, indexes, answerer),
+    new DiagnosticsPanel(context, engine, indexes, completions.counts),
     createStatus(engine, indexes),
     registerCommands(engine, indexes),
-    registerParticipant(context, indexes, answerer),
+    registerParticipant(indexes, answerer),
     registerModelProvider(engine, indexes, answerer),
     registerSearchTool(indexes, answerer),
+    vscode.commands.registerCommand("longsight.setServerKey", () => serverKey.ask()),
+    registerModelCommands(engine),
     registerMcp(context, engine, indexes),
   );
   if (settings.indexOnOpen()) void indexes.updateAll();

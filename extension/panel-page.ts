@@ -11,8 +11,7 @@ export function setPage(webview: vscode.Webview, extensionUri: vscode.Uri, name:
   const policy = [
     "default-src 'none'",
     `script-src 'nonce-${nonce}'`,
-    // Charts and meters set positions and sizes in style attributes.
-    `style-src ${webview.cspSource} 'unsafe-inline'`,
+    `style-src ${webview.cspSource}`,
     `font-src ${webview.cspSource}`,
   ].join("; ");
   webview.html = `<!DOCTYPE html>

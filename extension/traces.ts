@@ -1,19 +1,5 @@
 /** What the engine did for each request, kept for the diagnostics panel: a ring of the last requests. */
-
-export interface Trace {
-  readonly id: number;
-  readonly kind: string;
-  /** Wall clock, ms since the epoch. */
-  readonly startedAt: number;
-  /** From the request to its first piece of text, in ms; null where there was none. */
-  firstTextMs: number | null;
-  /** From the request to its end, in ms; null while it runs. */
-  totalMs: number | null;
-  status: "running" | "done" | "cancelled" | "failed";
-  /** The engine's own account of its time by stage, in ms, in order. */
-  stages: readonly { readonly name: string; readonly ms: number }[];
-  nTokens: number | null;
-}
+import type { Trace } from "../webview/diagnostics-messages.ts";
 
 const MAX_TRACES = 500;
 
@@ -23,16 +9,21 @@ export class TraceRing {
   readonly #listeners = new Set<(trace: Trace) => void>();
   #lastId = 0;
 
-  start(kind: string): Trace {
+  start(kind: string, subject: string, folder: string | null): Trace {
     const trace: Trace = {
       id: ++this.#lastId,
       kind,
+      subject,
+      folder,
       startedAt: Date.now(),
       firstTextMs: null,
       totalMs: null,
       status: "running",
       stages: [],
       nTokens: null,
+      budget: [],
+      places: [],
+      memory: null,
     };
     this.#traces.push(trace);
     if (this.#traces.length > MAX_TRACES) this.#traces.shift();

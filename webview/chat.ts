@@ -1,5 +1,6 @@
 /** The chat panel's page: draws the conversation the extension sends, and reports what the user does. */
-import { drawTurn, element, iconButton } from "./chat-turn.ts";
+import { drawTurn } from "./chat-turn.ts";
+import { element, iconButton } from "./element.ts";
 import { MentionBox } from "./mention-box.ts";
 import type { FromPanel, Status, ToPanel, Turn } from "./messages.ts";
 

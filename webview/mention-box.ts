@@ -1,5 +1,5 @@
 /** The question box: grows with its text, and offers files, folders, symbols and the selection behind an "@". */
-import { element } from "./chat-turn.ts";
+import { element } from "./element.ts";
 import type { Mention } from "./messages.ts";
 
 /** From an "@" at a word's start up to the cursor. */

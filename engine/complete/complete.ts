@@ -45,8 +45,17 @@ export interface Completion {
   /** The model ended it, its line or block was complete, maxTokens was reached, or it was a secret: then it is "". */
   readonly stoppedBy: "model" | "end" | "length" | "secret";
   readonly timingsMs: { readonly prompt: number; readonly total: number };
+  readonly promptTokens: PromptTokens;
   /** What was looked at of the repository's memory, null where there is none. */
   readonly memory: MemoryTrace | null;
+}
+
+/** What a prompt's tokens are spent on. */
+export interface PromptTokens {
+  readonly prefix: number;
+  readonly suffix: number;
+  /** The path and the markers. */
+  readonly frame: number;
 }
 
 /** A prompt is never longer than this: more text around the cursor costs time and changes little. */
@@ -76,7 +85,7 @@ export async function completeAt(
   { maxTokens, signal, repository, copies, drafts = true, onText }: CompleteOptions,
 ): Promise<Completion> {
   const startedAt = performance.now();
-  const { ids, stopIds, place } = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
+  const { ids, stopIds, place, promptTokens } = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
   const { path, prefix, suffix } = withPlainLineEnds(context);
   const memory = repository?.memoryFor(place);
 
@@ -100,6 +109,7 @@ export async function completeAt(
     nTokens,
     stoppedBy,
     timingsMs: { prompt, total: performance.now() - startedAt },
+    promptTokens,
     memory: memory?.trace() ?? null,
   });
 
@@ -130,6 +140,7 @@ export interface CompletionPrompt {
   readonly ids: number[];
   /** Ids that end the completion. */
   readonly stopIds: readonly number[];
+  readonly promptTokens: PromptTokens;
   readonly place: CompletionPlace;
 }
 
@@ -159,8 +170,11 @@ export function completionPrompt(
   }
   const shownPrefix = trailingLines(tokenizer, prefix, budget - nAround);
   const cursorLine = startLine + lineBreaks(prefix);
+  const ids = fim.prompt({ ...shown, prefix: shownPrefix });
+  const frame = fim.prompt({ ...shown, prefix: "", suffix: "" }).length;
   return {
-    ids: fim.prompt({ ...shown, prefix: shownPrefix }),
+    ids,
+    promptTokens: { prefix: ids.length - nAround, suffix: nAround - frame, frame },
     stopIds: fim.stopIds,
     place: {
       path,

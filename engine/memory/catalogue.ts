@@ -141,16 +141,22 @@ export class Catalogue implements CatalogueReader {
        WHERE name IN (SELECT value FROM json_each(?)) ORDER BY path, start_line, symbols.rowid`,
       JSON.stringify(names),
     );
-    return rows.map((row) => ({
-      name: String(row.name),
-      kind: String(row.kind),
-      container: row.container as string | null,
-      signature: String(row.signature),
-      file: String(row.path),
-      startLine: Number(row.start_line),
-      endLine: Number(row.end_line),
-      spanId: Number(row.file) * SPANS_PER_FILE + Number(row.span),
-    }));
+    return rows.map(storedSymbol);
+  }
+
+  /** Definitions whose names hold `part`, whatever the case: those that start with it first, then the short ones. */
+  symbolsContaining(part: string, limit: number): StoredSymbol[] {
+    const pattern = part.replaceAll(/[\\%_]/g, "\\$&");
+    const rows = this.all(
+      `SELECT name, kind, container, signature, start_line, end_line, span, files.id AS file, path
+       FROM symbols JOIN files ON files.content = symbols.content
+       WHERE name LIKE ? ESCAPE '\\'
+       ORDER BY name NOT LIKE ? ESCAPE '\\', length(name), name, path, start_line, symbols.rowid LIMIT ?`,
+      `%${pattern}%`,
+      `${pattern}%`,
+      limit,
+    );
+    return rows.map(storedSymbol);
   }
 
   spanFrequency(terms: readonly string[]): Map<string, number> {
@@ -260,5 +266,18 @@ function toSpan(row: Row): StoredSpan {
     container: row.container as string | null,
     text,
     docText,
+  };
+}
+
+function storedSymbol(row: Record<string, unknown>): StoredSymbol {
+  return {
+    name: String(row.name),
+    kind: String(row.kind),
+    container: row.container as string | null,
+    signature: String(row.signature),
+    file: String(row.path),
+    startLine: Number(row.start_line),
+    endLine: Number(row.end_line),
+    spanId: Number(row.file) * SPANS_PER_FILE + Number(row.span),
   };
 }

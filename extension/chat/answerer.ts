@@ -2,8 +2,13 @@
 import { type AskResult, type Citation, requests } from "../../engine/protocol.ts";
 import type { Mention } from "../../webview/messages.ts";
 import type { EngineHost } from "../engine-host.ts";
+import { chatWithServer } from "../models/server.ts";
+import type { ServerKey } from "../models/server-key.ts";
 import { settings } from "../settings.ts";
 import type { FolderIndex } from "../workspace/folder-index.ts";
+
+/** Enough for the passages and the answer; servers with less are not worth having. */
+const SERVER_CONTEXT_TOKENS = 8192;
 
 export interface AnswerOptions {
   readonly signal?: AbortSignal;
@@ -17,8 +22,11 @@ export interface AnswerOptions {
 export class Answerer {
   readonly #engine: EngineHost;
 
-  constructor(engine: EngineHost) {
+  readonly #serverKey: ServerKey;
+
+  constructor(engine: EngineHost, serverKey: ServerKey) {
     this.#engine = engine;
+    this.#serverKey = serverKey;
   }
 
   /** Errors: LongsightError. */
@@ -28,15 +36,21 @@ export class Answerer {
     mentions: readonly Mention[],
     { signal, onCitations, onText, quoteOnly, maxCitations }: AnswerOptions = {},
   ): Promise<AskResult> {
+    const url = quoteOnly ? "" : settings.serverUrl();
     const params = {
       folder: index.folder.uri.fsPath,
       question: withMentions(question, mentions),
       model: quoteOnly ? undefined : settings.chatModel() || undefined,
       maxCitations: maxCitations ?? settings.maxCitations(),
+      clientModel: url ? { name: settings.serverModel() || url, contextTokens: SERVER_CONTEXT_TOKENS } : undefined,
       paths: mentions.flatMap(({ kind, path }) => (path !== undefined && kind !== "symbol" ? [path] : [])),
     };
     return this.#engine.request(requests.ask, params, {
       signal,
+      write: async (request) => {
+        const apiKey = await this.#serverKey.get();
+        await chatWithServer({ url, model: settings.serverModel(), apiKey }, request);
+      },
       onProgress: (progress) => {
         if (progress.kind === "citations") onCitations?.(progress.citations);
         if (progress.kind === "text") onText?.(progress.text);

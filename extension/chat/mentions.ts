@@ -1,6 +1,8 @@
 /** What may follow an "@" in the question box: the selection, files, folders and symbols that fit what was typed. */
 import * as vscode from "vscode";
+import { requests } from "../../engine/protocol.ts";
 import type { Mention } from "../../webview/messages.ts";
+import type { EngineHost } from "../engine-host.ts";
 import type { FolderIndex } from "../workspace/folder-index.ts";
 import { fits, foldersOf, rank } from "./mention-rank.ts";
 
@@ -8,9 +10,9 @@ const MAX_OFFERED = 12;
 const MAX_LISTED = 2000;
 
 /** The mentions that fit `query`, best first. */
-export async function findMentions(index: FolderIndex, query: string): Promise<Mention[]> {
+export async function findMentions(index: FolderIndex, query: string, engine: EngineHost): Promise<Mention[]> {
   const selection = selectionMention(index);
-  const [paths, symbols] = await Promise.all([pathsOf(index, query), symbolsOf(index, query)]);
+  const [paths, symbols] = await Promise.all([pathsOf(index, query), symbolsOf(index, query, engine)]);
   const files = paths.map((path): Mention => ({ kind: "file", label: path, path }));
   const folders = foldersOf(paths).map((path): Mention => ({ kind: "folder", label: path, path }));
   const fitting = [...files, ...folders, ...symbols].filter(({ label }) => fits(query, label));
@@ -38,21 +40,9 @@ async function pathsOf({ folder }: FolderIndex, query: string): Promise<string[]
   return found.map((uri) => vscode.workspace.asRelativePath(uri, false));
 }
 
-async function symbolsOf({ folder }: FolderIndex, query: string): Promise<Mention[]> {
+async function symbolsOf({ folder }: FolderIndex, query: string, engine: EngineHost): Promise<Mention[]> {
   if (query.length < 2) return [];
-  const found = await vscode.commands.executeCommand<vscode.SymbolInformation[] | undefined>(
-    "vscode.executeWorkspaceSymbolProvider",
-    query,
-  );
-  const isInside = (uri: vscode.Uri) =>
-    vscode.workspace.getWorkspaceFolder(uri)?.uri.toString() === folder.uri.toString();
-  return (found ?? [])
-    .filter(({ location }) => isInside(location.uri))
-    .slice(0, MAX_OFFERED)
-    .map(({ name, location }) => ({
-      kind: "symbol",
-      // Some language servers name a function with its parentheses.
-      label: name.replace(/\(.*$/, ""),
-      path: vscode.workspace.asRelativePath(location.uri, false),
-    }));
+  const params = { folder: folder.uri.fsPath, part: query, limit: MAX_OFFERED };
+  const found = await engine.ask(requests.symbols, params).catch(() => []);
+  return found.map(({ name, file }) => ({ kind: "symbol", label: name, path: file }));
 }

@@ -9,11 +9,7 @@ import type { Indexes } from "../workspace/indexes.ts";
 import type { Answerer } from "./answerer.ts";
 import { signalOf } from "./cancellation.ts";
 
-export function registerParticipant(
-  context: vscode.ExtensionContext,
-  indexes: Indexes,
-  answerer: Answerer,
-): vscode.Disposable {
+export function registerParticipant(indexes: Indexes, answerer: Answerer): vscode.Disposable {
   const participant = vscode.chat.createChatParticipant("longsight.participant", async (request, _, stream, token) => {
     const index = indexes.of(vscode.window.activeTextEditor?.document.uri);
     if (!index) {
@@ -41,7 +37,7 @@ export function registerParticipant(
     stream.markdown(`\n*${freshness(index)}*`);
     return undefined;
   });
-  participant.iconPath = vscode.Uri.joinPath(context.extensionUri, "media", "longsight.svg");
+  participant.iconPath = new vscode.ThemeIcon("eye");
   return participant;
 }
 

@@ -1,6 +1,7 @@
 /** The chat panel in the side bar: the host's side of webview/chat.ts. */
 import * as vscode from "vscode";
 import { type FromPanel, isFromPanel, type Mention, type Status, type ToPanel } from "../../webview/messages.ts";
+import type { EngineHost } from "../engine-host.ts";
 import { setPage } from "../panel-page.ts";
 import { settings } from "../settings.ts";
 import { showError } from "../user-errors.ts";
@@ -18,6 +19,7 @@ const VIEW = "longsight.chat";
 
 export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   readonly #context: vscode.ExtensionContext;
+  readonly #engine: EngineHost;
   readonly #indexes: Indexes;
   readonly #conversation: Conversation;
   readonly #code = new CodeActions();
@@ -28,7 +30,8 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   #waiting: ToPanel[] = [];
   #isReady = false;
 
-  constructor(context: vscode.ExtensionContext, indexes: Indexes, answerer: Answerer) {
+  constructor(context: vscode.ExtensionContext, engine: EngineHost, indexes: Indexes, answerer: Answerer) {
+    this.#engine = engine;
     this.#context = context;
     this.#indexes = indexes;
     this.#conversation = new Conversation(context.workspaceState, answerer, (turn) =>
@@ -120,7 +123,7 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
         break;
       case "findMentions": {
         const index = this.#index();
-        const mentions = index ? await findMentions(index, message.query) : [];
+        const mentions = index ? await findMentions(index, message.query, this.#engine) : [];
         this.#send({ type: "mentions", serial: message.serial, mentions });
         break;
       }
@@ -159,7 +162,7 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
 
   #status(): Status {
     const index = this.#index();
-    const model = settings.chatModel();
+    const model = settings.serverUrl() ? settings.serverModel() || settings.serverUrl() : settings.chatModel();
     return {
       folderName: index?.folder.name ?? "",
       hasFolders: this.#indexes.all().length > 1,

@@ -1,4 +1,7 @@
-/** The extension, packed and installed in a real workbench. Skipped, visibly, where no workbench can be had. */
+/**
+ * The extension, packed and installed in a real workbench. Skipped, visibly, where no workbench can be had.
+ * LONGSIGHT_E2E="chat,engine" runs these scenarios alone.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,12 +10,14 @@ import { fileURLToPath } from "node:url";
 import { packageVsix } from "../../build.mjs";
 import { chat } from "./scenarios/chat.ts";
 import { completions } from "./scenarios/completions.ts";
+import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
 import { Workbench, type WorkbenchOptions } from "./workbench.ts";
 import { installWorkbench } from "./workbench-install.ts";
 
 const installed = installWorkbench();
 const skip = typeof installed === "string" ? installed : false;
+const only = process.env.LONGSIGHT_E2E?.split(",");
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 
 test("the extension in a real workbench", { skip }, async (context) => {
@@ -25,7 +30,7 @@ test("the extension in a real workbench", { skip }, async (context) => {
     run: (context: TestContext, workbench: Workbench) => Promise<void>,
     options: Partial<WorkbenchOptions> = {},
   ) =>
-    context.test(name, async (inner) => {
+    context.test(name, { skip: only && !only.includes(name) && "not chosen" }, async (inner) => {
       const workbench = await Workbench.start({ installed, vsix, folders: [fixture("library")], ...options });
       try {
         await run(inner, workbench);
@@ -43,4 +48,5 @@ test("the extension in a real workbench", { skip }, async (context) => {
   await scenario("inline completions", completions, { settings: noOtherSuggestions });
   await scenario("engine", engine);
   await scenario("chat", chat);
+  await scenario("diagnostics", diagnostics, { settings: noOtherSuggestions });
 });

@@ -127,3 +127,51 @@ test("no orphan: the engine ends when its client is killed", async () => {
   child.kill("SIGKILL");
   await untilGone(pid);
 });
+
+test("an answer is written by the client's model where the client has one, and held to the passages", async (context) => {
+  const client = await start(context);
+  const question = "who takes the oldest job from the queue?";
+  const clientModel = { name: "theirs", contextTokens: 8192 };
+  const pieces: string[] = [];
+  const answer = await client.request(
+    requests.ask,
+    { folder, question, clientModel },
+    {
+      onProgress: (progress) => progress.kind === "text" && pieces.push(progress.text),
+      write: async ({ messages, onText }) => {
+        assert.match(messages.at(-1)?.content ?? "", /src\/queue\.ts[\s\S]*Question: who takes/);
+        onText("The queue does [1]");
+        onText(", not the moon [99].");
+      },
+    },
+  );
+  assert.equal(answer.model, "theirs");
+  assert.equal(answer.answer, "The queue does [1], not the moon.");
+  assert.equal(pieces.join(""), answer.answer);
+
+  const failing = client.request(
+    requests.ask,
+    { folder, question, clientModel },
+    {
+      write: async () => {
+        throw new LongsightError("bad-input", "The server is not there; start it.");
+      },
+    },
+  );
+  await assert.rejects(failing, { code: "bad-input", message: "The server is not there; start it." });
+
+  const abort = new AbortController();
+  const stopped = client.request(
+    requests.ask,
+    { folder, question, clientModel },
+    {
+      signal: abort.signal,
+      write: ({ signal }) =>
+        new Promise((_, reject) => {
+          signal?.addEventListener("abort", () => reject(new LongsightError("cancelled", "Cancelled.")));
+          abort.abort();
+        }),
+    },
+  );
+  await assert.rejects(stopped, { code: "cancelled" });
+});

@@ -49,7 +49,7 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
   });
 
   await context.test("a mentioned file is the only one looked at", async () => {
-    await box.pressSequentially("What does a late return cost? @fin");
+    await box.pressSequentially("What does a late return cost? @fines.py");
     await panel.locator('.mentions [role="option"]', { hasText: "src/fines.py" }).first().waitFor();
     await box.press("Enter");
     await box.press("Enter");
@@ -57,6 +57,12 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
     const paths = await lastTurn.locator(".source .path").allTextContents();
     assert.ok(paths.length > 0 && paths.every((path) => path === "src/fines.py"), String(paths));
     assert.equal(await lastTurn.locator(".chip").textContent(), "@src/fines.py");
+  });
+
+  await context.test("symbols of the folder are offered, whatever the language", async () => {
+    await box.pressSequentially("@MemberReg");
+    await panel.locator('.mentions [role="option"]', { hasText: "MemberRegister" }).first().waitFor();
+    await box.fill("");
   });
 
   await context.test("what is not in the folder is not made up", async () => {

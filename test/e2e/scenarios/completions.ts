@@ -1,76 +1,72 @@
-/** Inline completions in the editor. What the engine says at a place is asked of it directly; the editor must show just that. */
+/** Inline completions in the editor: what the repository says elsewhere is suggested, typed through, and accepted. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { Engine } from "../../../engine/engine.ts";
-import { filtered } from "../../../extension/completion/filters/index.ts";
 import type { Workbench } from "../workbench.ts";
 
-/** A place where the model has something to say: the line up to the cursor, and what it says. */
-interface Spot {
-  readonly file: string;
-  /** From 1. */
-  readonly line: number;
-  readonly before: string;
-  readonly text: string;
-}
-
-const FILES = ["src/loans.py", "src/members.py", "src/fines.py"];
+/** The beginning of a line that stands in loans.py, typed into practice.py. */
+const TYPED = "return self.start_day + LOAN_D";
 
 export async function completions(context: TestContext, workbench: Workbench): Promise<void> {
   const { page } = workbench;
   await workbench.waitUntilIndexed();
-  const spot = await findSpot(workbench.folders[0]);
-  const lastKey = spot.before.at(-1)!;
-  await workbench.openFile(spot.file.split("/").at(-1)!);
-  await workbench.goTo(spot.line, spot.before.length);
-  await page.keyboard.press("Shift+End");
-  await page.keyboard.press("Delete");
+  await workbench.openFile("practice.py");
+  await workbench.goTo(10, 5);
+  let ghost = "";
 
-  await context.test("ghost text is what the engine says at that place", async () => {
-    await page.keyboard.type(lastKey);
-    assert.equal(await workbench.waitForGhostText(), spot.text);
+  await context.test("ghost text goes on as the repository does elsewhere", async () => {
+    await page.keyboard.type(TYPED, { delay: 40 });
+    ghost = await workbench.waitForGhostText();
+    const loans = readFileSync(join(workbench.folders[0], "src", "loans.py"), "utf8");
+    assert.ok(loans.split("\n").includes(`        ${TYPED}${ghost}`), ghost);
   });
 
   await context.test("typing on shows the rest of it, deleting shows all of it again", async () => {
-    await page.keyboard.type(spot.text[0]);
+    await page.keyboard.type(ghost[0]);
     await page.waitForTimeout(500);
-    assert.equal(await workbench.ghostText(), spot.text.slice(1));
+    assert.equal(await workbench.ghostText(), ghost.slice(1));
     await page.keyboard.press("Backspace");
     await page.waitForTimeout(500);
-    assert.equal(await workbench.ghostText(), spot.text);
+    assert.equal(await workbench.ghostText(), ghost);
+  });
+
+  await context.test("the editor's own keys accept one word of it", async () => {
+    await page.keyboard.press("Control+ArrowRight");
+    await page.waitForTimeout(300);
+    const rest = await workbench.ghostText();
+    assert.ok(rest.length < ghost.length && ghost.endsWith(rest), rest);
   });
 
   await context.test("Tab takes it into the file", async () => {
     await page.keyboard.press("Tab");
     const text = await workbench.editorText();
-    assert.equal(text.split("\n")[spot.line - 1], spot.before + spot.text);
+    assert.equal(text.split("\n")[9], `    ${TYPED}${ghost}`);
   });
-}
 
-/** Looks for a place where the model suggests the rest of one line. */
-async function findSpot(folder: string): Promise<Spot> {
-  const engine = new Engine();
-  try {
-    for (const [file, share] of FILES.flatMap((one) => [0.3, 0.5, 0.7, 0.9].map((part) => [one, part] as const))) {
-      const lines = readFileSync(join(folder, file), "utf8").split("\n");
-      for (const [index, line] of lines.entries()) {
-        const before = line.slice(0, Math.ceil(line.length * share));
-        // Keys that make the editor type more of its own would change the place.
-        if (!/\w$/.test(before)) continue;
-        const place = {
-          path: file,
-          prefix: [...lines.slice(0, index), before].join("\n"),
-          suffix: `\n${lines.slice(index + 1).join("\n")}`,
-        };
-        const { text } = await engine.complete({ ...place, maxTokens: 64 });
-        const shown = filtered(text, place);
-        if (/^\S.{2,60}$/.test(shown)) return { file, line: index + 1, before, text: shown };
-      }
-    }
-  } finally {
-    await engine.close();
-  }
-  throw new Error("The model suggests nothing anywhere in the fixture.");
+  await context.test("in a file with CRLF the text stays whole", async () => {
+    await workbench.command("Change End of Line Sequence", true);
+    await page.locator(".quick-input-list .monaco-list-row", { hasText: "CRLF" }).click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type(`\n    ${TYPED}`, { delay: 40 });
+    assert.equal(await workbench.waitForGhostText(), ghost);
+    await page.keyboard.press("Tab");
+    const text = await workbench.editorText();
+    assert.ok(
+      text
+        .split(/\r?\n/)
+        .at(-1)
+        ?.endsWith(TYPED + ghost),
+      text,
+    );
+  });
+
+  await context.test("an untitled document has suggestions too", async () => {
+    await workbench.command("File: New Untitled Text File");
+    await page.keyboard.type(
+      "first_value = compute(first_key)\nsecond_value = compute(second_key)\nfirst_value = comp",
+      { delay: 10 },
+    );
+    assert.match(await workbench.waitForGhostText(), /^ute\(/);
+  });
 }

@@ -83,3 +83,20 @@ test("asked about some paths only, the best of them answers, and nothing else is
     rmSync(cache, { recursive: true, force: true });
   }
 });
+
+test("symbols are found by a part of their name, those that start with it first", async () => {
+  const cache = mkdtempSync(join(tmpdir(), "longsight-symbols-"));
+  const catalogue = Catalogue.open(join(cache, "catalogue"));
+  try {
+    const folder = join(packageRoot, "test", "e2e", "fixtures", "library");
+    await indexFolder(folder, { catalogue });
+    const names = (part: string, limit = 10) => catalogue.symbolsContaining(part, limit).map(({ name }) => name);
+    assert.deepEqual(names("fine"), ["fine_for", "total_fines", "MAX_FINE_CENTS", "DAILY_FINE_CENTS"]);
+    assert.deepEqual(names("FINE_"), ["fine_for", "MAX_FINE_CENTS", "DAILY_FINE_CENTS"]);
+    assert.deepEqual(names("fine", 1), ["fine_for"]);
+    assert.deepEqual(names("%"), []);
+  } finally {
+    catalogue.close();
+    rmSync(cache, { recursive: true, force: true });
+  }
+});

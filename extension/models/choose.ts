@@ -1,0 +1,125 @@
+/** Choosing the model that completes, or the one that writes answers: looked at and forecast before it is taken. */
+import { freemem } from "node:os";
+import * as vscode from "vscode";
+import { type ModelReport, requests } from "../../engine/protocol.ts";
+import { signalOf } from "../chat/cancellation.ts";
+import type { EngineHost } from "../engine-host.ts";
+import { settings } from "../settings.ts";
+import { showError } from "../user-errors.ts";
+import { findModels } from "./find.ts";
+import { forecastOf, sizeText } from "./forecast.ts";
+
+type Purpose = "chat" | "completions";
+
+interface Choice extends vscode.QuickPickItem {
+  /** "" for what ships with Longsight, undefined to look for a file. */
+  readonly path?: string;
+}
+
+export function registerModelCommands(engine: EngineHost): vscode.Disposable {
+  const command = (id: string, purpose: Purpose) =>
+    vscode.commands.registerCommand(`longsight.${id}`, () => chooseModel(engine, purpose).catch(showError));
+  return vscode.Disposable.from(command("chooseChatModel", "chat"), command("chooseCompletionModel", "completions"));
+}
+
+async function chooseModel(engine: EngineHost, purpose: Purpose): Promise<void> {
+  const path = await pickPath(purpose);
+  if (path === undefined) return;
+  if (path !== "" && !(await isAgreed(engine, path, purpose))) return;
+  await vscode.workspace
+    .getConfiguration("longsight")
+    .update(`${purpose}.model`, path || undefined, vscode.ConfigurationTarget.Global);
+}
+
+/** The path chosen, "" for what ships; undefined where the user has changed their mind. */
+async function pickPath(purpose: Purpose): Promise<string | undefined> {
+  const { t } = vscode.l10n;
+  const current = purpose === "chat" ? settings.chatModel() : settings.completionModel();
+  const shipped: Choice =
+    purpose === "chat"
+      ? { label: t("No model: quote the folder"), detail: t("Answers at once, in the folder's own words"), path: "" }
+      : { label: t("Longsight's own model"), detail: t("Small, ships with the extension"), path: "" };
+  const local = await findModels(settings.modelFolders());
+  const choices: Choice[] = [
+    shipped,
+    ...local.map(({ name, path, sizeBytes }) => ({
+      label: name,
+      description: sizeText(sizeBytes),
+      detail: path,
+      path,
+    })),
+    { label: `$(file) ${t("A GGUF file ...")}`, alwaysShow: true },
+  ];
+  const title = purpose === "chat" ? t("Which model writes answers?") : t("Which model completes code?");
+  const choice = await vscode.window.showQuickPick(choices, {
+    title,
+    placeHolder: current === "" ? undefined : t("Now: {0}", current),
+    matchOnDetail: true,
+  });
+  if (!choice) return undefined;
+  if (choice.path !== undefined) return choice.path;
+  const [file] = (await vscode.window.showOpenDialog({ title, filters: { GGUF: ["gguf"] } })) ?? [];
+  return file?.fsPath;
+}
+
+/** Shows what the model is and will take; true where the user wants it. */
+async function isAgreed(engine: EngineHost, path: string, purpose: Purpose): Promise<boolean> {
+  const { t } = vscode.l10n;
+  const report = await inspect(engine, path);
+  if (!report) return false;
+  const problem = problemOf(report, purpose);
+  if (problem) {
+    void vscode.window.showErrorMessage(problem);
+    return false;
+  }
+  const forecast = forecastOf(report, freemem());
+  const lines = [
+    t("{0} million weights, {1} on disk.", Math.round(report.nParameters / 1e6), sizeText(report.fileBytes)),
+    ...(forecast
+      ? [t("Takes about {0} of memory; {1} are free now.", sizeText(forecast.memoryBytes), sizeText(freemem()))]
+      : []),
+    ...(forecast && forecast.diskBytes > 0
+      ? [t("Converting it once takes about {0} of disk.", sizeText(forecast.diskBytes))]
+      : []),
+    ...(forecast && !forecast.fits ? [t("That is more than is free: the machine may become slow.")] : []),
+  ];
+  const use = t("Use It");
+  const message = t("Use {0}?", path.split(/[\\/]/).at(-1) ?? path);
+  return (await vscode.window.showInformationMessage(message, { modal: true, detail: lines.join("\n") }, use)) === use;
+}
+
+/** One sentence why the model does not do for the purpose; undefined where it does. */
+function problemOf({ supported, reason, tokenizer }: ModelReport, purpose: Purpose): string | undefined {
+  if (!supported) return reason ?? vscode.l10n.t("Longsight does not run this model; choose another one.");
+  if (purpose === "chat" && !tokenizer?.hasChatTemplate) {
+    return vscode.l10n.t("This model was not made for chat; choose an instruct or chat model.");
+  }
+  if (purpose === "completions" && !tokenizer?.fillsInTheMiddle) {
+    return vscode.l10n.t("This model cannot complete code at a cursor; choose a code model.");
+  }
+  return undefined;
+}
+
+async function inspect(engine: EngineHost, path: string): Promise<ModelReport | undefined> {
+  const options = {
+    location: vscode.ProgressLocation.Notification,
+    title: vscode.l10n.t("Looking at {0}", path.split(/[\\/]/).at(-1) ?? path),
+    cancellable: true,
+  };
+  return vscode.window.withProgress(options, async (progress, token) => {
+    let shown = 0;
+    return engine.request(
+      requests.inspect,
+      { path },
+      {
+        signal: signalOf(token),
+        onProgress: (work) => {
+          if (work.kind !== "work" || !work.total) return;
+          const share = Math.floor((100 * work.done) / work.total);
+          progress.report({ increment: share - shown, message: `${share} %` });
+          shown = share;
+        },
+      },
+    );
+  });
+}
