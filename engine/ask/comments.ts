@@ -1,10 +1,12 @@
 /** The prose in code: comments and documentation without their markers, cut into sentences. */
 import { languageOf } from "../workspace/languages.ts";
 
-const MARKER = /^\s*(?:\/\*\*?|\*\/|\*(?!\*)|\/\/[/!]?|#+!?(?=\s|$)|--(?=\s)|;;+|%+(?=\s)|[rRuU]?(?:"""|'''))\s?/;
+const MARKER = /^\s*(?:\/\*\*?|\*\/|\*(?!\*)|\/\/[/!]?|#+[!:]?(?=\s|$)|--(?=\s)|;;+|%+(?=\s)|[rRuU]?(?:"""|'''))\s?/;
 const CLOSING = /\s*(?:\*\/|"""|''')\s*$/;
-/** Tags and directives address tools, not readers. */
-const TOOL_LINE = /^\s*(?:@|:\w+|eslint|prettier|biome|ts-|noqa|type:|pragma|SPDX|Copyright|\+build|go:|!\/|-\*-)/i;
+/** Tags and fields of documentation tools. */
+const FIELD = /^\s*(?:@|:\w+|\.\.\s)/;
+/** Directives address tools, not readers. */
+const TOOL_LINE = /^\s*(?:eslint|prettier|biome|ts-|noqa|type:|pragma|SPDX|Copyright|\+build|go:|!\/|-\*-)/i;
 /** How a comment line starts where the language is not known. */
 const COMMENT_LINE = /^\s*(?:\/\/|(?:#|--|;)\s)/;
 const ATTRIBUTE = /^\s*#!?\[/;
@@ -12,16 +14,31 @@ const ATTRIBUTE = /^\s*#!?\[/;
 const BLOCK_COMMENT = [/^\s*\/\*/, /\*\//] as const;
 const DOCSTRING = [/^\s*[rRuU]?(?:"""|''')/, /(?:"""|''')\s*$/] as const;
 
+/** Code that was commented out, addresses, notes of authors to themselves, what only leads over to a list. */
+const NO_PROSE = /[;{}:]\s*$|=>|:=|\)\s*\{|https?:\/\/|^(?:TODO|FIXME|XXX|HACK|NOTE\()/;
 /** Sentences of fewer words than this say too little, longer ones too much. */
 const MIN_WORDS = 4;
 const MAX_CHARS = 320;
 
+/** Links and roles of documentation tools, down to what they name: {@link Router}, :class:`~flask.Flask`, ``code``. */
+const ROLES: readonly (readonly [RegExp, string])[] = [
+  [/\{@\w+\s+([^{}\s|]+)[^{}]*\}/g, "$1"],
+  [/:[a-z]+(?::[a-z]+)?:`(?:[^`<]*<)?[~!]?([^`>]+)>?`/g, "`$1`"],
+  [/(?<!`)``([^`\n]+)``(?!`)/g, "`$1`"],
+  [/\[([^\][]+)\]\((?:[^()\s]+)\)/g, "$1"],
+];
+
 /** The prose of a doc comment as written in a file. */
 export function proseOf(comment: string): string {
+  let isField = false;
   return comment
     .split("\n")
     .map((line) => line.replace(MARKER, "").replace(CLOSING, ""))
-    .filter((line) => !TOOL_LINE.test(line))
+    .filter((line) => {
+      // What describes a parameter goes on to the next blank line.
+      isField = FIELD.test(line) || (isField && line.trim() !== "");
+      return !isField && !TOOL_LINE.test(line);
+    })
     .join("\n")
     .trim();
 }
@@ -43,7 +60,7 @@ export function commentsIn(path: string, code: string): string {
 
 /** The sentences of prose: paragraphs, list items and code blocks do not run into each other. */
 export function sentencesOf(prose: string): string[] {
-  return prose
+  return ROLES.reduce((text, [role, name]) => text.replace(role, name), prose)
     .replace(/^(```|~~~)[\s\S]*?(?:^\1|$(?![\s\S]))/gm, "\n\n")
     .split(/\n\s*\n|\n(?=\s*(?:[-*+•]|\d+[.)])\s)|\n(?=#)/)
     .flatMap((block) =>
@@ -60,5 +77,5 @@ export function sentencesOf(prose: string): string[] {
 function isProse(sentence: string): boolean {
   if (sentence.length > MAX_CHARS || sentence.split(" ").length < MIN_WORDS) return false;
   const letters = sentence.match(/[\p{L}\s]/gu)?.length ?? 0;
-  return letters / sentence.length > 0.75 && !/[;{}]\s*$|=>|:=|\)\s*\{/.test(sentence);
+  return letters / sentence.length > 0.75 && !NO_PROSE.test(sentence);
 }

@@ -11,7 +11,7 @@ export interface Passage {
 }
 
 /** Lines a citation may have. */
-const MAX_LINES = 24;
+const MAX_LINES = 32;
 /** What a line is worth by itself, so that of two windows with the same words the one with more code around wins. */
 const LINE_WORTH = 0.01;
 /** The first lines of a span hold its doc comment and signature: a window there starts with this much credit. */

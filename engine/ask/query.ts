@@ -18,10 +18,10 @@ export interface Query {
 
 /** Words that say nothing about code; a question of these alone cannot be searched for. */
 const STOP_WORDS = `a about after all also an and any are as at be because been before being between both but by can
-could did do does doing done each every for from had has have how i if in into is it its may me might more most must my
-no nor not of on only or other our over same shall should so some such than that the their them then there these they
-this those to us very via was we were what when where which while who whom whose why will with within without would you
-your`;
+could did do does doing done each every exist exists for from had happen happens has have how i if in into is it its
+may me might more most must my no nor not of on one only or other our over same shall should so some such than that the
+their them then there these they this those to us very via was we were what when where which while who whom whose why
+will with within without work works would you your`;
 
 const stopTerms = new Set(termsOf(STOP_WORDS));
 

@@ -1,7 +1,8 @@
 /** From a question to the files and spans that answer it, best first. */
 import type { CatalogueReader, StoredSpan } from "../memory/catalogue-types.ts";
 import { type Evidence, gatherEvidence } from "./evidence.ts";
-import { fuse, type RankedFile, SPAN_WEIGHT } from "./fusion.ts";
+import { fuse, isTest, type RankedFile, SPAN_WEIGHT } from "./fusion.ts";
+import { isPreamble } from "./preamble.ts";
 import type { Query } from "./query.ts";
 
 export interface RankedSpan {
@@ -17,6 +18,10 @@ export interface Retrieved {
 
 /** A span that defines what the question names goes before one that uses it. */
 const DEFINITION_BONUS = 4;
+/** Imports go after what uses them. */
+const PREAMBLE_PENALTY = 3;
+/** A test shows how the code is used; what it does stands in the code. */
+const TEST_PENALTY = 3;
 /** Files that are looked into for spans, and spans taken of each, so that one file does not fill the answer. */
 const MAX_FILES = 20;
 const MAX_SPANS_PER_FILE = 3;
@@ -40,11 +45,12 @@ function rankSpans(evidence: Evidence, files: readonly RankedFile[]): RankedSpan
         if (!found.has(span.id)) found.set(span.id, { span, score: 0 });
       }
       const defining = new Set(definitions.get(path)?.map((span) => span.id));
+      const bonus = (span: StoredSpan) =>
+        (defining.has(span.id) ? DEFINITION_BONUS : 0) -
+        (isPreamble(span) ? PREAMBLE_PENALTY : 0) -
+        (isTest(path, evidence.query) ? TEST_PENALTY : 0);
       return [...found.values()]
-        .map((hit) => ({
-          span: hit.span,
-          score: score + SPAN_WEIGHT * (hit.score - best) + (defining.has(hit.span.id) ? DEFINITION_BONUS : 0),
-        }))
+        .map((hit) => ({ span: hit.span, score: score + SPAN_WEIGHT * (hit.score - best) + bonus(hit.span) }))
         .sort(byScore)
         .slice(0, MAX_SPANS_PER_FILE);
     })

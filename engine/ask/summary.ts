@@ -3,6 +3,7 @@ import type { StoredSpan } from "../memory/catalogue-types.ts";
 import { termsOf } from "../memory/terms.ts";
 import { commentsIn, proseOf, sentencesOf } from "./comments.ts";
 import { coverage, type Evidence } from "./evidence.ts";
+import { isTest } from "./fusion.ts";
 
 const MAX_SENTENCES = 3;
 /** A sentence must cover this share of what the question tells. */
@@ -29,7 +30,10 @@ export interface Cited {
 
 /** The paragraph for the spans cited as [1], [2], ... in this order. Never empty while there is a span. */
 export function summarise(evidence: Evidence, cited: readonly Cited[]): string {
-  const candidates = cited.flatMap(({ span }, index) => sentencesAbout(evidence, span, index));
+  const candidates = cited.flatMap(({ span }, index) =>
+    // A comment in a test is about the test.
+    isTest(span.file, evidence.query) ? [] : sentencesAbout(evidence, span, index),
+  );
   const chosen: Sentence[] = [];
   const said = new Set<string>();
   while (chosen.length < MAX_SENTENCES) {
@@ -39,11 +43,11 @@ export function summarise(evidence: Evidence, cited: readonly Cited[]): string {
     for (const term of next.terms) said.add(term);
     candidates.splice(candidates.indexOf(next), 1);
   }
-  if (chosen.length === 0) return pointTo(cited);
-  return chosen
+  const quotes = chosen
     .sort((a, b) => a.mark - b.mark || a.place - b.place)
-    .map(({ text, mark }) => `${/[.!?:]$/.test(text) ? text : `${text}.`} [${mark}]`)
-    .join(" ");
+    .map(({ text, mark }) => `${/[.!?]$/.test(text) ? text : `${text}.`} [${mark}]`);
+  // The first place is the best one: where its own comments say nothing it is pointed to.
+  return chosen[0]?.mark === 1 ? quotes.join(" ") : [pointTo(cited), ...quotes].join(" ");
 }
 
 function sentencesAbout(evidence: Evidence, span: StoredSpan, index: number): Sentence[] {
@@ -51,7 +55,9 @@ function sentencesAbout(evidence: Evidence, span: StoredSpan, index: number): Se
   const doc = isProse ? span.text : proseOf(span.docText);
   const other = isProse ? "" : proseOf(commentsIn(span.file, span.text));
   const inDoc = sentencesOf(doc);
-  const all = [...inDoc, ...sentencesOf(other).filter((text) => !inDoc.includes(text))];
+  // A comment amid the code is a sentence only where it is written as one.
+  const inCode = sentencesOf(other).filter((text) => /^[\p{Lu}`"']/u.test(text) && !inDoc.includes(text));
+  const all = [...inDoc, ...inCode];
   return all.map((text, place) => {
     const terms = new Set(termsOf(text));
     const credit = place < inDoc.length ? DOC_CREDIT : 0;
@@ -71,10 +77,14 @@ function bestOf(evidence: Evidence, candidates: readonly Sentence[], said: Reado
   return best?.sentence;
 }
 
-/** Where no comment says anything: the best place itself. */
+const MAX_SIGNATURE_CHARS = 120;
+
+/** Names the best place. */
 function pointTo(cited: readonly Cited[]): string {
   const [{ span, signature }] = cited;
-  if (signature) return `The best match is \`${signature}\` in ${span.file}. [1]`;
+  const head = signature?.replace(/\s*(?:=>|[:={(])$/, "") ?? "";
+  const short = head.length > MAX_SIGNATURE_CHARS ? `${head.slice(0, MAX_SIGNATURE_CHARS)}…` : head;
+  if (short !== "") return `The best match is \`${short}\` in ${span.file}. [1]`;
   if (span.symbol) return `The best match is ${span.symbol} in ${span.file}. [1]`;
   return `The best match is in ${span.file}. [1]`;
 }

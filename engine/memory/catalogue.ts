@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
-import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import { fileError } from "../errors.ts";
 import { cacheDir } from "../paths.ts";
 import { databaseError, databasePath, openDatabase, SPANS_PER_FILE, setAside } from "./catalogue-database.ts";
@@ -48,6 +48,7 @@ export class Catalogue implements CatalogueReader {
   private connection: DatabaseSync;
   private readonly dir: string;
   private readonly log: (line: string) => void;
+  private readonly statements = new Map<string, StatementSync>();
 
   private constructor(dir: string, log: (line: string) => void) {
     this.connection = openDatabase(dir, log);
@@ -82,6 +83,7 @@ export class Catalogue implements CatalogueReader {
   }
 
   close(): void {
+    this.statements.clear();
     if (this.connection.isOpen) this.connection.close();
   }
 
@@ -239,7 +241,12 @@ export class Catalogue implements CatalogueReader {
 
   private all(sql: string, ...parameters: SQLInputValue[]): Row[] {
     try {
-      return this.connection.prepare(sql).all(...parameters);
+      let statement = this.statements.get(sql);
+      if (!statement) {
+        statement = this.connection.prepare(sql);
+        this.statements.set(sql, statement);
+      }
+      return statement.all(...parameters);
     } catch (error) {
       throw databaseError(error, this.path);
     }

@@ -7,10 +7,13 @@ import { testData } from "../data.ts";
 import { evaluateAttention } from "./attention.ts";
 import { evaluateMemory, formatMemory } from "./memory.ts";
 import { evaluateModel, formatModel } from "./model.ts";
+import { evaluateNotFound, formatNotFound } from "./not-found.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
 
 const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [--limit N] [--json]
   Ranks the files of each case's commit; DIR holds bare git repositories as OWNER+NAME/repo.
+       npm run eval -- not-found --cases FILE.jsonl [--cases FILE.jsonl ...] --repos DIR [--limit N] [--json]
+  Asks each question of its own repository and of the others, where nothing should be found.
        npm run eval -- memory --repos DIR [--limit N] [--json]
   What the memory of a repository is worth for completing N held-out lines of it.
        npm run eval -- model [--repos DIR] [--model FOLDER] [--quick] [--json]
@@ -19,7 +22,7 @@ const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [
   What each way of leaving keys out costs a trained external model.`;
 
 const OPTIONS = {
-  cases: { type: "string" },
+  cases: { type: "string", multiple: true },
   repos: { type: "string" },
   limit: { type: "string" },
   model: { type: "string" },
@@ -45,7 +48,7 @@ interface Measured {
 }
 
 interface Given {
-  readonly cases: string | undefined;
+  readonly cases: readonly string[];
   readonly repos: string | undefined;
   readonly model: string | undefined;
   readonly quick: boolean | undefined;
@@ -56,9 +59,14 @@ const warn = (sentence: string) => console.error(sentence);
 
 const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>> = {
   async retrieval({ cases, repos, limit }) {
-    if (!cases || !repos) throw new LongsightError("bad-input", USAGE);
-    const result = await evaluateRetrieval({ cases: userPath(cases), repos, limit, warn });
+    if (cases.length !== 1 || !repos) throw new LongsightError("bad-input", USAGE);
+    const result = await evaluateRetrieval({ cases: cases[0], repos, limit, warn });
     return { result, table: formatRetrieval(result) };
+  },
+  async "not-found"({ cases, repos, limit }) {
+    if (cases.length === 0 || !repos) throw new LongsightError("bad-input", USAGE);
+    const result = await evaluateNotFound({ cases, repos, limit, warn });
+    return { result, table: formatNotFound(result) };
   },
   async memory({ repos, limit }) {
     if (!repos) throw new LongsightError("bad-input", USAGE);
@@ -79,7 +87,7 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
 
 async function main(): Promise<void> {
   const { positionals, values } = parse(process.argv.slice(2));
-  const { cases, repos, model, quick, json } = values;
+  const { cases = [], repos, model, quick, json } = values;
   const measure = Object.hasOwn(MEASUREMENTS, positionals[0] ?? "") ? MEASUREMENTS[positionals[0]] : undefined;
   if (!measure) throw new LongsightError("bad-input", USAGE);
   const limit = values.limit === undefined ? undefined : Number(values.limit);
@@ -87,7 +95,7 @@ async function main(): Promise<void> {
     throw new LongsightError("bad-input", `--limit takes a whole number above 0, not "${values.limit}".`);
   }
   const { result, table } = await measure({
-    ...{ cases, limit, quick },
+    ...{ cases: cases.map(userPath), limit, quick },
     repos: repos === undefined ? undefined : userPath(repos),
     model: model === undefined ? undefined : userPath(model),
   });

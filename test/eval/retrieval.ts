@@ -19,7 +19,7 @@ import { type Case, readCases } from "./cases.ts";
 import { firstRank, type Metrics, metrics } from "./metrics.ts";
 import { isNonTestSource, isSource } from "./pool.ts";
 import { progressBar } from "./progress.ts";
-import { Snapshot, type TreeFile } from "./snapshot.ts";
+import { gitDirOf, Snapshot, type TreeFile } from "./snapshot.ts";
 
 const RANKERS = ["bm25File", "bm25Span", "longsight"] as const;
 type RankerName = (typeof RANKERS)[number];
@@ -70,10 +70,6 @@ export async function evaluateRetrieval({ cases, repos, limit, warn }: Retrieval
   return { n, skipped: all.length - n, rankers: Object.fromEntries(measured) as Record<RankerName, Metrics> };
 }
 
-function gitDirOf(repos: string, repo: string): string {
-  return join(repos, repo.replace("/", "+"), "repo");
-}
-
 /** The words of a file as the baselines count them. */
 interface Bags {
   readonly file: Bag;
@@ -105,7 +101,10 @@ class Workbench {
     const inPool = kind === "question" ? isSource : isNonTestSource;
     const tree = await this.#snapshot.files(resolved);
     const pool = tree.filter(({ path, sizeBytes }) => inPool(path) && sizeBytes <= MAX_FILE_BYTES);
-    await this.#index(pool);
+    await indexFiles(
+      pool.map((file) => this.#snapshot.sourceFile(file)),
+      this.#catalogue,
+    );
     await this.#fillBags(pool);
     const bags = pool.map((file) => this.#bags.get(keyOf(file))!);
     const paths = pool.map(({ path }) => path);
@@ -133,18 +132,6 @@ class Workbench {
     this.#snapshot.close();
     this.#catalogue.close();
     rmSync(this.#dir, { recursive: true, force: true });
-  }
-
-  async #index(pool: readonly TreeFile[]): Promise<void> {
-    const source = pool.map(({ path, blob, sizeBytes }) => ({
-      path,
-      sizeBytes,
-      stamp: blob,
-      contentHash: blob,
-      skipped: null,
-      read: () => this.#snapshot.read(blob),
-    }));
-    await indexFiles(source, this.#catalogue);
   }
 
   async #fillBags(pool: readonly TreeFile[]): Promise<void> {

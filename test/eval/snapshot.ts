@@ -1,11 +1,20 @@
 /** Reads the trees and blobs of a bare git repository without a checkout. */
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
+import { join } from "node:path";
 import { promisify } from "node:util";
+import type { SourceFile } from "../../engine/memory/indexer.ts";
+import { skippedByName } from "../../engine/workspace/content.ts";
+import { MAX_FILE_BYTES } from "../../engine/workspace/files.ts";
 
 const execGit = promisify(execFile);
 
 /** A regular file of a tree. */
 export type TreeFile = { path: string; blob: string; sizeBytes: number };
+
+/** Where the bare repository "owner/name" lies below a folder of snapshots. */
+export function gitDirOf(repos: string, repo: string): string {
+  return join(repos, repo.replace("/", "+"), "repo");
+}
 
 /** A bare repository with one long-lived `git cat-file --batch`. */
 export class Snapshot {
@@ -44,6 +53,12 @@ export class Snapshot {
       if (match) files.push({ path: match[3], blob: match[1], sizeBytes: Number(match[2]) });
     }
     return files;
+  }
+
+  /** A file of a tree as the indexer takes it. */
+  sourceFile({ path, blob, sizeBytes }: TreeFile): SourceFile {
+    const skipped = sizeBytes > MAX_FILE_BYTES ? "oversized" : skippedByName(path);
+    return { path, sizeBytes, skipped, stamp: blob, contentHash: blob, read: () => this.read(blob) };
   }
 
   /** A blob's bytes. Calls must not overlap: one batch process answers in order. */

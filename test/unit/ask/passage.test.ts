@@ -26,7 +26,7 @@ test("a short span stays whole, without blank lines at its ends", () => {
 test("a long span is cut to the window with the most of the question's words", () => {
   const lines = [...filler(30), "zebra();", ...filler(8), "unicorn();", ...filler(30)];
   const passage = narrow(span(lines), idf);
-  assert.equal(passage.endLine - passage.startLine, 23);
+  assert.equal(passage.endLine - passage.startLine, 31);
   assert.ok(passage.text.includes("zebra") && passage.text.includes("unicorn"));
   assert.equal(passage.text, lines.slice(passage.startLine - 101, passage.endLine - 100).join("\n"));
 });

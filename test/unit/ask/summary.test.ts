@@ -8,7 +8,9 @@ import { indexed, SERVER } from "./indexed.ts";
 
 test("prose of comments in every style, without what addresses tools", () => {
   const cases: [string, string][] = [
-    ["/**\n * Splits a path.\n * @param path of a file\n */", "Splits a path."],
+    ["/**\n * Splits a path.\n * @param path of a file\n *   below the root\n */", "Splits a path."],
+    ['"""Splits.\n\n:param path: a file\n   below the root\n\nThen joins."""', "Splits.\n\n\nThen joins."],
+    ["#: Splits a path.\n#: .. versionadded:: 1.0", "Splits a path."],
     ["/// Splits.\n//! Joins.", "Splits.\nJoins."],
     ["# Splits a path.\n# noqa: E501", "Splits a path."],
     ['"""Splits a path.\n\nThen joins it."""', "Splits a path.\n\nThen joins it."],
@@ -33,6 +35,22 @@ test("comments of code: what only looks like one is none", () => {
     ["Makefile", "# one\nall: #two\n#three\n", "# one"],
   ];
   for (const [path, code, comments] of cases) assert.equal(commentsIn(path, code), comments);
+});
+
+test("links and roles of documentation tools are read as what they name", () => {
+  const prose =
+    "Stored by {@link Store.put the store}, :class:`~flask.Session` and ``sign`` of [the signer](https://a.b/c).";
+  assert.deepEqual(sentencesOf(prose), ["Stored by Store.put, `flask.Session` and `sign` of the signer."]);
+});
+
+test("what is no sentence for a reader is left out", () => {
+  for (const text of [
+    "See https://example.org for all of it.",
+    "TODO: split it at the slashes",
+    "It takes the following options:",
+  ]) {
+    assert.deepEqual(sentencesOf(text), []);
+  }
 });
 
 test("sentences: lists, headings and code blocks do not run into each other", () => {
@@ -72,7 +90,10 @@ test("every sentence of a summary has a mark, and there are at most three", asyn
 });
 
 test("without a comment to quote the summary points to the best place", async (t) => {
-  const files = { "door.ts": "export function openDoor(key) {\n  turn(key);\n  push();\n}\n" };
+  const files = {
+    "door.ts": "export function openDoor(key) {\n  turn(key);\n  push();\n}\n",
+    "test/door.test.ts": "// Opens the door with openDoor and checks it.\nopenDoor(key);\n",
+  };
   assert.equal(await summaryOf(t, "openDoor", files), "The best match is `openDoor()` in door.ts. [1]");
   assert.equal(
     await summaryOf(t, "yellow submarine", { "a.txt": "yellow = submarine\n" }),
