@@ -8,10 +8,12 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { packageVsix } from "../../build.mjs";
+import { appearance } from "./scenarios/appearance.ts";
 import { chat } from "./scenarios/chat.ts";
 import { completions } from "./scenarios/completions.ts";
 import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
+import { restricted, severalFolders } from "./scenarios/workspaces.ts";
 import { Workbench, type WorkbenchOptions } from "./workbench.ts";
 import { installWorkbench } from "./workbench-install.ts";
 
@@ -49,4 +51,7 @@ test("the extension in a real workbench", { skip }, async (context) => {
   await scenario("engine", engine);
   await scenario("chat", chat);
   await scenario("diagnostics", diagnostics, { settings: noOtherSuggestions });
+  await scenario("several folders", severalFolders, { folders: [fixture("library"), fixture("notes")] });
+  await scenario("restricted", restricted, { asksForTrust: true });
+  await scenario("appearance", appearance, { settings: noOtherSuggestions });
 });

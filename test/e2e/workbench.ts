@@ -140,6 +140,12 @@ export class Workbench {
     return page;
   }
 
+  /** Writes one of the user's settings; the editor takes it up by itself. */
+  setSetting(name: string, value: unknown): void {
+    const file = join(this.#home, "data", "User", "settings.json");
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), [name]: value }));
+  }
+
   /** Runs a command by its title in the palette. One that asks for something leaves the box open. */
   async command(title: string, asks = false): Promise<void> {
     await this.page.keyboard.press("F1");

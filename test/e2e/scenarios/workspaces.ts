@@ -1,0 +1,38 @@
+/** Workspaces of several folders, and such as are not trusted. */
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import type { Workbench } from "../workbench.ts";
+
+export async function severalFolders(context: TestContext, workbench: Workbench): Promise<void> {
+  const { page } = workbench;
+  await workbench.waitUntilIndexed();
+
+  await context.test("every folder has an index of its own", async () => {
+    const label = (await page.locator('.statusbar-item[aria-label*="up to date"]').getAttribute("aria-label")) ?? "";
+    assert.match(label, /library: Index of 6 files/);
+    assert.match(label, /notes: Index of 1 files?/);
+  });
+
+  await context.test("the folder to ask is the user's choice", async () => {
+    await workbench.openView("Longsight");
+    const panel = workbench.webview();
+    await panel.locator("button.facts").click();
+    await page.locator(".quick-input-list .monaco-list-row", { hasText: "notes" }).click();
+    await panel.locator("button.facts", { hasText: "notes" }).waitFor();
+    await panel.locator("textarea").fill("opening hours of the reading room");
+    await panel.locator("textarea").press("Enter");
+    await panel.locator('article[data-state="done"] .source', { hasText: "notes.md" }).first().waitFor();
+  });
+}
+
+export async function restricted(context: TestContext, workbench: Workbench): Promise<void> {
+  const { page } = workbench;
+
+  await context.test("in a workspace that is not trusted nothing is read and no engine runs", async () => {
+    await page.locator('.statusbar-item[aria-label*="off until the workspace is trusted"]').waitFor();
+    await page.waitForTimeout(2000);
+    assert.match(workbench.log(), /not trusted/);
+    assert.doesNotMatch(workbench.log(), /runs as process/);
+    assert.equal(await page.locator('.activitybar .action-item a[aria-label^="Longsight"]').count(), 0);
+  });
+}
