@@ -5,67 +5,25 @@
  * operating system's file cache.
  */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { ExactIndex } from "../../engine/memory/block-index.ts";
-import { Checkpoints } from "../../engine/memory/checkpoints.ts";
-import { ClusteredIndex } from "../../engine/memory/clustered-index.ts";
-import { EncodingJob, folderReader } from "../../engine/memory/encoding-job.ts";
-import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
-import { memoryFingerprint, SegmentStore } from "../../engine/memory/segment-store.ts";
-import { openHybrid } from "../../engine/models/hybrid.ts";
+import type { RepositoryFile } from "../../engine/memory/repository-memory.ts";
 import { loadTokenizerFolder } from "../../engine/models/tokenizer/folder.ts";
-import { defaultModelDir, packageRoot } from "../../engine/paths.ts";
-import { groupQuery, HybridDecoder } from "../../engine/runtime/hybrid.ts";
-import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
+import { defaultModelDir } from "../../engine/paths.ts";
+import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+import { encodeSources, openStore } from "../own-sources.ts";
 import { atLeast, atMost, type Row, told } from "./rows.ts";
 
 const SMALL_TOKENS = 10_000;
 const LARGE_TOKENS = 1_000_000;
-const SOURCES = "engine";
-/** As much text as is encoded for real. */
-const SOURCE_BYTES = 250_000;
 const ROUNDS = 7;
 
 const options = { nThreads: 2 };
 const PLACE = { path: "new.ts", head: "", cursorLine: 1, firstLine: 1, lastLine: 1 };
-
-function openStore(dir: string) {
-  const model = openHybrid(defaultModelDir);
-  const fingerprint = memoryFingerprint(model, defaultModelDir);
-  const store = new SegmentStore(dir, {
-    fingerprint,
-    shape: model.config,
-    quotaBytes: 2 ** 40,
-    log: (line) => console.error(line),
-  });
-  return {
-    model,
-    store,
-    memory: new RepositoryMemory(model, store, new ClusteredIndex(model.config.routeSize)),
-  };
-}
-
-function sourceFiles(): RepositoryFile[] {
-  let sum = 0;
-  return readdirSync(join(packageRoot, SOURCES), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
-    .sort()
-    .map((name) => {
-      const path = `${SOURCES}/${name}`;
-      const bytes = readFileSync(join(packageRoot, path));
-      return { path, contentHash: createHash("sha256").update(bytes).digest("hex"), sizeBytes: bytes.length };
-    })
-    .filter(({ sizeBytes }) => {
-      sum += sizeBytes;
-      return sum <= SOURCE_BYTES;
-    });
-}
 
 /** Stores segments under other names until the memory has `nTokens`. */
 async function replicate(dir: string, files: readonly RepositoryFile[], nTokens: number): Promise<RepositoryFile[]> {
@@ -176,52 +134,13 @@ async function inChild(dir: string, lists: readonly (readonly RepositoryFile[])[
   return JSON.parse(stdout) as Opened;
 }
 
-/** How many of the best blocks the clusters find, asked with the routing queries of real tokens. */
-async function clusterRecall(dir: string, files: readonly RepositoryFile[], encoder: HybridEncoder, texts: string[]) {
-  const { store } = openStore(dir);
-  const { routeSize, routeGroup, routeTopBlocks } = encoder.config;
-  const exact = new ExactIndex(routeSize);
-  const clustered = new ClusteredIndex(routeSize, { minBlocks: 500 });
-  for (const file of files) {
-    const opened = store.open(store.idOf(file.contentHash));
-    if (!opened) continue;
-    exact.add(opened.landmarks);
-    clustered.add(opened.landmarks);
-  }
-  await clustered.settled();
-  let [found, all] = [0, 0];
-  for (const text of texts) {
-    const encoded = await encoder.encode(encoder.fileIds("x.ts", text).slice(0, 512));
-    for (let end = routeGroup; end <= encoded.nTokens; end += routeGroup) {
-      const queries = Array.from({ length: routeGroup }, (_, i) => [...encoded.query(end - routeGroup + i)]);
-      const query = groupQuery(Float32Array.from(queries.flat()), routeSize, routeGroup);
-      const hits = new Set(clustered.top(query, routeTopBlocks).map(({ block }) => block));
-      const best = exact.top(query, routeTopBlocks);
-      found += best.filter(({ block }) => hits.has(block)).length;
-      all += best.length;
-    }
-  }
-  return { recall: found / all, nBlocks: exact.nBlocks };
-}
-
 /** Measures the memory; takes about a minute. */
 export async function benchMemory(): Promise<Row[]> {
   const dir = mkdtempSync(join(tmpdir(), "longsight-bench-"));
   try {
-    const { model, store, memory } = openStore(dir);
-    const tokenizer = loadTokenizerFolder(defaultModelDir);
-    const encoder = await HybridEncoder.open(model, tokenizer, options);
-    const files = sourceFiles();
-    await memory.update(files);
-    const job = new EncodingJob({
-      ...{ memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), read: folderReader(packageRoot) },
-      turn: (run) => run(),
-      log: (line) => console.error(line),
-    });
-    const { tokensEncoded, ms } = await job.run();
-    const texts = files.slice(0, 20).map(({ path }) => readFileSync(join(packageRoot, path), "utf8"));
-    const { recall, nBlocks } = await clusterRecall(dir, files, encoder, texts);
+    const { model, store, encoder, files, result } = await encodeSources(dir);
     await encoder.close();
+    const { tokensEncoded, ms } = result;
     const sizeBytes = files.reduce((sum, { contentHash }) => {
       const id = store.idOf(contentHash);
       return sum + statSync(join(dir, id.slice(0, 2), `${id}.segment`)).size;
@@ -257,7 +176,6 @@ export async function benchMemory(): Promise<Row[]> {
       atLeast(`decoding speed, ${replicated} against 10K`, decodeSmall / decodeLarge, "x", 0.9),
       told(`decoding, ${replicated}`, 1000 / decodeLarge, "tokens/s"),
       atMost(`RSS of the process, ${replicated}`, opened.rssBytes / 2 ** 20, "MiB", 1600),
-      atLeast(`clusters: recall@8 at a tenth of ${nBlocks} real landmarks probed`, recall, "", 0.9),
     ];
     return rows.map((row) => ({ ...row, name: `memory (${name}): ${row.name}` }));
   } finally {

@@ -6,6 +6,7 @@ import { formatRows } from "../bench/rows.ts";
 import { testData } from "../data.ts";
 import { evaluateAttention } from "./attention.ts";
 import { evaluateMemory, formatMemory } from "./memory.ts";
+import { evaluateMemoryMethods } from "./memory-methods.ts";
 import { evaluateModel, formatModel } from "./model.ts";
 import { evaluateNotFound, formatNotFound } from "./not-found.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
@@ -19,7 +20,7 @@ const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [
        npm run eval -- model [--repos DIR] [--model FOLDER] [--quick] [--json]
   The shipped model's quality and speed against what it is to reach; about ten minutes, two with --quick.
        npm run eval -- methods [--json]
-  What each way of leaving keys out costs a trained external model.`;
+  What each way of leaving keys out costs a trained external model, and how well the memory's methods work.`;
 
 const OPTIONS = {
   cases: { type: "string", multiple: true },
@@ -76,7 +77,7 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
   async methods() {
     const { path, skip } = testData("models/stories260K");
     if (skip) throw new LongsightError("not-found", `The ${skip}.`);
-    const rows = await evaluateAttention(path);
+    const rows = [...(await evaluateAttention(path)), ...(await evaluateMemoryMethods())];
     return { result: { rows }, table: formatRows(rows) };
   },
   async model(given) {

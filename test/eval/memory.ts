@@ -176,20 +176,15 @@ async function bitsOf(
   return bits;
 }
 
-interface Dense {
+export interface Dense {
   /** The share of the best blocks' attention that the routed ones get. */
   readonly recall: number;
   /** The attention to the blocks' first tokens, by what they would get of an even share: above 1 they act as sinks. */
   readonly firstTokens: number;
 }
 
-/** What attention looks like when many blocks are seen at once, by layer. */
-async function denseAttention(
-  decoder: HybridDecoder,
-  memory: RepositoryMemory,
-  prompt: readonly number[],
-): Promise<Map<number, Dense>> {
-  const { headSize, routeSize, routeGroup, routeTopBlocks, blockSize } = decoder.config;
+/** Some blocks of a memory, the same in every run, their places in the list by number, and their tokens. */
+export function someBlocks(memory: RepositoryMemory) {
   const places = new Map<number, number>();
   const blocks: MemoryBlock[] = [];
   for (const block of shuffled([...memory.blocks()], randomNumbers(11)).slice(0, DENSE_BLOCKS)) {
@@ -198,7 +193,17 @@ async function denseAttention(
     places.set(block, blocks.length);
     blocks.push({ tokens, start: 0, end: tokens.keys.scales.length, class: MEMORY_CLASSES.indexOf("other") });
   }
-  const dense = memoryTokens(blocks, headSize);
+  return { places, blocks, dense: memoryTokens(blocks, memory.config.headSize) };
+}
+
+/** What attention looks like when many blocks are seen at once, by layer. */
+export async function denseAttention(
+  decoder: HybridDecoder,
+  memory: RepositoryMemory,
+  prompt: readonly number[],
+): Promise<Map<number, Dense>> {
+  const { routeSize, routeGroup, routeTopBlocks, blockSize } = decoder.config;
+  const { places, blocks, dense } = someBlocks(memory);
   const state = decoder.start();
   const before = prompt.slice(0, -routeGroup);
   for (let start = 0; start < before.length; start += blockSize) {
@@ -223,7 +228,7 @@ async function denseAttention(
   );
 }
 
-const sum = (values: Iterable<number>) => Iterator.from(values).reduce((a, b) => a + b, 0);
+export const sum = (values: Iterable<number>) => Iterator.from(values).reduce((a, b) => a + b, 0);
 
 /** Sums of several runs by layer. */
 class ByLayer {

@@ -1,0 +1,175 @@
+/**
+ * The methods that the repository memory is made of, each measured on the shipped model with this repository's own
+ * sources in memory: part of `npm run eval -- methods`.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ExactIndex } from "../../engine/memory/block-index.ts";
+import { ClusteredIndex } from "../../engine/memory/clustered-index.ts";
+import type { RepositoryMemory } from "../../engine/memory/repository-memory.ts";
+import { packageRoot } from "../../engine/paths.ts";
+import { groupQuery, HybridDecoder } from "../../engine/runtime/hybrid.ts";
+import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+import { type ByLayer, Routing } from "../../engine/runtime/hybrid-routing.ts";
+import { atLeast, atMost, type Row, told } from "../bench/rows.ts";
+import { encodeSources } from "../own-sources.ts";
+import { type Dense, denseAttention, someBlocks, sum } from "./memory.ts";
+
+/** Texts that are not in memory. */
+const TEXTS = ["test/architecture.test.ts", "test/eval/metrics.ts", "test/eval/snapshot.ts", "test/data.ts"];
+const TEXT_TOKENS = 320;
+/** Tokens that are read one by one, as while generating. */
+const STEPS = 96;
+
+const mean = (values: readonly number[]) => sum(values) / values.length;
+
+/** Measures the methods; takes about a minute. */
+export async function evaluateMemoryMethods(): Promise<Row[]> {
+  const dir = mkdtempSync(join(tmpdir(), "longsight-methods-"));
+  const { model, store, memory, encoder, files } = await encodeSources(dir);
+  const landmarks = files.flatMap(({ contentHash }) => store.open(store.idOf(contentHash))?.landmarks ?? []);
+  const decoder = await HybridDecoder.open(model, { nThreads: 2 });
+  try {
+    const texts = TEXTS.map((path) => {
+      const ids = encoder.fileIds(path, readFileSync(join(packageRoot, path), "utf8"));
+      return ids.slice(0, TEXT_TOKENS);
+    });
+    return [
+      ...(await landmarkAttention(decoder, memory, texts)),
+      ...(await recycledAttention(decoder, memory, texts)),
+      await routingTransformer(decoder, landmarks, texts),
+    ].map((row) => ({ ...row, name: `${row.name} (default model, ${model.config.name})` }));
+  } finally {
+    await encoder.close();
+    await decoder.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function landmarkAttention(decoder: HybridDecoder, memory: RepositoryMemory, texts: number[][]): Promise<Row[]> {
+  const { dense } = someBlocks(memory);
+  const [ids] = texts;
+  const routed = await new HybridReader(decoder).readText(ids, { memory: { select: () => dense } });
+  const own = routed.slice();
+  const { logits } = await decoder.read(decoder.start(), ids, { memory: dense });
+  const worst = logits.reduce((max, logit, i) => Math.max(max, Math.abs(logit - own[i])), 0);
+  const found: ByLayer<Dense>[] = [];
+  for (const text of texts) found.push(await denseAttention(decoder, memory, text));
+  const layers = [...found[0].keys()];
+  const of = (layer: number, what: "recall" | "firstTokens") =>
+    mean(found.flatMap((one) => one.get(layer)?.[what] ?? []));
+  return [
+    atMost("Landmark Attention: all blocks chosen against dense, largest difference of a logit", worst, "", 1e-3),
+    ...layers.map((layer) =>
+      atLeast(
+        `Landmark Attention: attention of the routed blocks over the best, layer ${layer}`,
+        of(layer, "recall"),
+        "",
+        0.9,
+      ),
+    ),
+    ...layers.map((layer) =>
+      atMost(
+        `ACT: attention to blocks' first tokens over an even share, layer ${layer}`,
+        of(layer, "firstTokens"),
+        "x",
+        2,
+      ),
+    ),
+  ];
+}
+
+/** A choice that is kept while the query stays close, against one made anew for every token. */
+async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemory, texts: number[][]): Promise<Row[]> {
+  const { routeTopBlocks } = decoder.config;
+  const { places, blocks, dense } = someBlocks(memory);
+  const starts = blocks.map((_, i) => sum(blocks.slice(0, i).map(({ end }) => end)));
+  const choose = (layer: number, query: Float32Array) =>
+    chosen.set(
+      layer,
+      memory.top(query, routeTopBlocks, (block) => places.has(block)).map(({ block }) => places.get(block) ?? 0),
+    );
+  let chosen = new Map<number, number[]>();
+  const kept: number[] = [];
+  let nChoices = 0;
+  for (const ids of texts) {
+    const state = decoder.start();
+    const cut = ids.length - STEPS;
+    const recycling = new Routing(decoder.config);
+    const { queries } = await decoder.read(state, ids.slice(0, cut), { memory: dense });
+    recycling.push(queries);
+    let current = new Map<number, number[]>();
+    for (const id of ids.slice(cut)) {
+      chosen = new Map();
+      recycling.tokens({
+        select: (layer, query) => {
+          choose(layer, query);
+          nChoices++;
+          return dense;
+        },
+      });
+      current = new Map([...current, ...chosen]);
+      // What would be chosen now, by the same rule.
+      const fresh = recycling.fork();
+      fresh.expire();
+      chosen = new Map();
+      fresh.tokens({
+        select: (layer, query) => {
+          choose(layer, query);
+          return dense;
+        },
+      });
+      const step = await decoder.read(state, [id], { memory: dense });
+      recycling.push(step.queries);
+      kept.push(
+        ...shares(step.attention, current, chosen, (block) => [starts[block], starts[block] + blocks[block].end]),
+      );
+    }
+  }
+  return [
+    atLeast("Recycled Attention: attention of kept choices over fresh ones", mean(kept), "", 0.94),
+    told("Recycled Attention: choices for each token and layer", nChoices / kept.length, ""),
+  ];
+}
+
+/** Of each layer's attention the part that the kept blocks get, over that of the fresh ones. */
+function shares(
+  attention: ByLayer<Float32Array>,
+  kept: ByLayer<number[]>,
+  fresh: ByLayer<number[]>,
+  range: (block: number) => [number, number],
+): number[] {
+  return [...attention].map(([layer, weights]) => {
+    const mass = (blocks: readonly number[]) => sum(blocks.map((block) => sum(weights.subarray(...range(block)))));
+    return mass(kept.get(layer) ?? []) / mass(fresh.get(layer) ?? []);
+  });
+}
+
+/** What k-means lists find of the best blocks, asked with the routing queries of real texts. */
+async function routingTransformer(decoder: HybridDecoder, landmarks: Float32Array[], texts: number[][]): Promise<Row> {
+  const { routeSize, routeGroup, routeTopBlocks } = decoder.config;
+  const exact = new ExactIndex(routeSize);
+  const clustered = new ClusteredIndex(routeSize, { minBlocks: 500 });
+  for (const one of landmarks) {
+    exact.add(one);
+    clustered.add(one);
+  }
+  await clustered.settled();
+  let [found, all] = [0, 0];
+  for (const ids of texts) {
+    const state = decoder.start();
+    for (let start = 0; start + routeGroup <= ids.length; start += routeGroup) {
+      const { queries } = await decoder.read(state, ids.slice(start, start + routeGroup));
+      for (const of of queries.values()) {
+        const query = groupQuery(of, routeSize, routeGroup);
+        const hits = new Set(clustered.top(query, routeTopBlocks).map(({ block }) => block));
+        const best = exact.top(query, routeTopBlocks);
+        found += best.filter(({ block }) => hits.has(block)).length;
+        all += best.length;
+      }
+    }
+  }
+  const name = `Routing Transformer: recall@${routeTopBlocks}, a tenth of the clusters of ${exact.nBlocks} landmarks probed`;
+  return atLeast(name, found / all, "", 0.9);
+}
