@@ -113,6 +113,11 @@ export class BlockChoices {
     return [...(this.#layers.find((one) => one.layer === layer)?.chosen ?? [])].map(Number);
   }
 
+  /** The queries that a layer chose with last. */
+  queriesOf(layer: number): Float32Array {
+    return this.#layers.find((one) => one.layer === layer)?.queries ?? new Float32Array(0);
+  }
+
   /** Of the blocks that the run has completed. */
   #updateMeans(layer: number, means: Float32Array, nHeads: number, nPast: number, n: number): void {
     const { capacity } = this.#cache;

@@ -132,6 +132,11 @@ export class Decoder {
     return this.#choices.chosenBy(layer);
   }
 
+  /** The queries of the token that a choosing layer chose with last, rotated: [query heads that retrieve * headSize]. */
+  queriesOf(layer: number): Float32Array {
+    return this.#choices.queriesOf(layer);
+  }
+
   async close(): Promise<void> {
     this.#embeddings.close();
     await this.#session.release();

@@ -2,13 +2,20 @@
  * What leaving keys out costs a trained external model: stories260K, on text it wrote itself, the longest it can read.
  * Budgets are far below what the presets allow, since its context has only eight blocks.
  */
-import { type AttentionPlan, BLOCK_TOKENS, exactPlan, type HeadRole } from "../../engine/attention/plan.ts";
+import {
+  type AttentionPlan,
+  BLOCK_TOKENS,
+  exactPlan,
+  type HeadGates,
+  type HeadRole,
+} from "../../engine/attention/plan.ts";
 import { type OpenModel, openModel } from "../../engine/models/open-model.ts";
 import type { DecoderConfig } from "../../engine/models/types.ts";
 import { type OnShares, referenceLogits } from "../../engine/reference.ts";
 import { Decoder } from "../../engine/runtime/decoder.ts";
 import { DecoderReader } from "../../engine/runtime/decoder-reader.ts";
 import { generate } from "../../engine/runtime/generate.ts";
+import { estimateGates } from "../../engine/runtime/head-gates.ts";
 import { atLeast, type Row, told } from "../bench/rows.ts";
 
 const options = { nThreads: 2, accuracy: "float" } as const;
@@ -44,17 +51,19 @@ const METHODS: readonly Method[] = [
   { name: "blocks by their means, every layer", plan: choosing("mean", ALL_LAYERS) },
   { name: "blocks by attention, layers 1 and 3", plan: choosing("attention", [1, 3]) },
   { name: "the same for 8 tokens", plan: choosing("attention", [1, 3], 8) },
-  {
-    name: "half of the heads streaming, 4 + 64 tokens",
-    plan: (config) => ({
-      ...exactPlan(config),
-      ...{ sinks: 4, window: 64 },
-      layers: layers(config, () => ({
-        heads: Array.from({ length: config.nKvHeads }, (_, i): HeadRole => (i % 2 === 0 ? "retrieval" : "streaming")),
-      })),
-    }),
-  },
 ];
+
+/** What streaming heads see of a context of 512 tokens. */
+const SPAN = { sinks: 4, window: 64 };
+
+/** The heads stream whose gates lie below a half, or the others. */
+const streaming = (config: DecoderConfig, gates: HeadGates, which: "low" | "high"): AttentionPlan => ({
+  ...exactPlan(config),
+  ...SPAN,
+  layers: layers(config, (layer) => ({
+    heads: gates[layer].map((gate): HeadRole => (gate < 0.5 === (which === "low") ? "streaming" : "retrieval")),
+  })),
+});
 
 /** Rows of all methods; `path` is the model's folder. */
 export async function evaluateAttention(path: string): Promise<Row[]> {
@@ -71,6 +80,12 @@ export async function evaluateAttention(path: string): Promise<Row[]> {
       if (chosen.size === 0) continue;
       const what = `attention mass in ${BUDGET} of 8 blocks / in the best ${BUDGET} of each layer`;
       rows.push(atLeast(`stories260K, ${name}: ${what}`, recalls.of(value, chosen), "", 0.9));
+    }
+    const gates = await estimateGates(model, ids, { ...options, ...SPAN });
+    for (const which of ["low", "high"] as const) {
+      const { bits } = await bitsPerToken(model, streaming(model.config, gates, which), ids);
+      const what = `half of the heads streaming, those with ${which} estimated gates: cost`;
+      rows.push(told(`stories260K, ${what}`, bits - exact.bits, "bits/token"));
     }
     return rows;
   } finally {
