@@ -25,8 +25,8 @@ export function openStore(dir: string) {
     quotaBytes: 2 ** 40,
     log: (line) => console.error(line),
   });
-  const memory = new RepositoryMemory(model, store, new ClusteredIndex(model.config.routeSize));
-  return { model, store, memory };
+  const index = new ClusteredIndex(model.config.routeSize);
+  return { model, store, index, memory: new RepositoryMemory(model, store, index) };
 }
 
 /** Encodes the sources into a store in a folder. */
