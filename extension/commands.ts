@@ -1,8 +1,12 @@
 /** The commands of the palette and of the status bar's menu. */
+import { rm } from "node:fs/promises";
 import * as vscode from "vscode";
+import { folderBytes } from "./diagnostics/facts.ts";
 import type { EngineHost } from "./engine-host.ts";
 import { log } from "./log.ts";
+import { sizeText } from "./models/forecast.ts";
 import { MENU_COMMAND } from "./status.ts";
+import { showError } from "./user-errors.ts";
 import { freshness } from "./workspace/freshness.ts";
 import type { Indexes } from "./workspace/indexes.ts";
 
@@ -15,6 +19,7 @@ export function registerCommands(engine: EngineHost, indexes: Indexes): vscode.D
       await engine.stop();
       await indexes.updateAll();
     }),
+    command("clearStores", () => clearStores(engine, indexes).catch(showError)),
     command("updateIndex", () => updateIndex(indexes)),
     vscode.commands.registerCommand(MENU_COMMAND, () => showMenu(indexes)),
   );
@@ -42,6 +47,19 @@ async function updateIndex(indexes: Indexes): Promise<void> {
     await indexes.updateAll();
     for (const listener of listeners) listener.dispose();
   });
+}
+
+/** Deletes every index and memory, of all workspaces, once the user has agreed; the open folders are indexed anew. */
+async function clearStores(engine: EngineHost, indexes: Indexes): Promise<void> {
+  const { t } = vscode.l10n;
+  const size = sizeText(await folderBytes(engine.cacheFolder));
+  const clear = t("Delete");
+  const detail = t("{0} on disk. Open folders are indexed anew; nothing of yours is lost.", size);
+  const message = t("Delete all indexes and memories?");
+  if ((await vscode.window.showWarningMessage(message, { modal: true, detail }, clear)) !== clear) return;
+  await engine.stop();
+  await rm(engine.cacheFolder, { recursive: true, force: true });
+  await indexes.updateAll();
 }
 
 async function showMenu(indexes: Indexes): Promise<void> {

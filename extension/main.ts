@@ -14,7 +14,7 @@ import { log } from "./log.ts";
 import { registerModelCommands } from "./models/choose.ts";
 import { ServerKey } from "./models/server-key.ts";
 import { settings } from "./settings.ts";
-import { createRestrictedStatus, createStatus } from "./status.ts";
+import { createLanguageStatus, createRestrictedStatus, createStatus } from "./status.ts";
 import { Indexes } from "./workspace/indexes.ts";
 
 let running: EngineHost | undefined;
@@ -49,6 +49,7 @@ function start(context: vscode.ExtensionContext, engine: EngineHost): void {
     new ChatView(context, engine, indexes, answerer),
     new DiagnosticsPanel(context, engine, indexes, completions.counts),
     createStatus(engine, indexes),
+    createLanguageStatus(indexes),
     registerCommands(engine, indexes),
     registerParticipant(indexes, answerer),
     registerModelProvider(engine, indexes, answerer),

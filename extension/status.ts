@@ -24,6 +24,25 @@ export function createStatus(engine: EngineHost, indexes: Indexes): vscode.Dispo
   return vscode.Disposable.from(item, engine.onDidChangeState(show), indexes.onDidChange(show));
 }
 
+/** What the language status says of the folder of the file that is open; returns what ends it. */
+export function createLanguageStatus(indexes: Indexes): vscode.Disposable {
+  const item = vscode.languages.createLanguageStatusItem("longsight.index", { scheme: "file" });
+  item.name = "Longsight";
+  item.command = { command: MENU_COMMAND, title: vscode.l10n.t("Menu") };
+  const show = () => {
+    const index = indexes.of(vscode.window.activeTextEditor?.document.uri);
+    item.text = index ? freshness(index) : vscode.l10n.t("No folder is open");
+    item.detail = "Longsight";
+    item.busy = index?.state.kind === "indexing";
+    item.severity =
+      index?.state.kind === "failed"
+        ? vscode.LanguageStatusSeverity.Warning
+        : vscode.LanguageStatusSeverity.Information;
+  };
+  show();
+  return vscode.Disposable.from(item, indexes.onDidChange(show), vscode.window.onDidChangeActiveTextEditor(show));
+}
+
 /** The item of a workspace that is not trusted; returns what ends it. */
 export function createRestrictedStatus(): vscode.Disposable {
   const item = vscode.window.createStatusBarItem("longsight.status", vscode.StatusBarAlignment.Right, 100);
