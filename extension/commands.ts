@@ -78,6 +78,7 @@ async function showMenu(indexes: Indexes): Promise<void> {
       command: "longsight.chooseCompletionModel",
     },
     { label: `$(symbol-misc) ${vscode.l10n.t("Choose what writes answers")}`, command: "longsight.chooseChatModel" },
+    { label: `$(cloud-download) ${vscode.l10n.t("Download a model")}`, command: "longsight.downloadModel" },
     { label: `$(sync) ${vscode.l10n.t("Bring the index up to date")}`, command: "longsight.updateIndex" },
     { label: `$(debug-restart) ${vscode.l10n.t("Restart the engine")}`, command: "longsight.restartEngine" },
     { label: `$(output) ${vscode.l10n.t("Show the log")}`, command: "longsight.showLog" },

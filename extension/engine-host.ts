@@ -35,7 +35,7 @@ export class EngineHost implements vscode.Disposable {
 
   constructor(context: vscode.ExtensionContext) {
     this.#script = join(context.extensionPath, "dist", "server.js");
-    this.#cacheFolder = context.globalStorageUri.fsPath;
+    this.#cacheFolder = vscode.Uri.joinPath(context.globalStorageUri, "cache").fsPath;
   }
 
   get state(): EngineState {

@@ -55,7 +55,7 @@ function start(context: vscode.ExtensionContext, engine: EngineHost): void {
     registerModelProvider(engine, indexes, answerer),
     registerSearchTool(indexes, answerer),
     vscode.commands.registerCommand("longsight.setServerKey", () => serverKey.ask()),
-    registerModelCommands(engine),
+    registerModelCommands(engine, vscode.Uri.joinPath(context.globalStorageUri, "models").fsPath),
     registerMcp(context, engine, indexes),
   );
   if (settings.indexOnOpen()) void indexes.updateAll();

@@ -6,6 +6,7 @@ import { signalOf } from "../chat/cancellation.ts";
 import type { EngineHost } from "../engine-host.ts";
 import { settings } from "../settings.ts";
 import { showError } from "../user-errors.ts";
+import { download, fileNameOf } from "./download.ts";
 import { findModels } from "./find.ts";
 import { forecastOf, sizeText } from "./forecast.ts";
 
@@ -16,14 +17,21 @@ interface Choice extends vscode.QuickPickItem {
   readonly path?: string;
 }
 
-export function registerModelCommands(engine: EngineHost): vscode.Disposable {
+/** `modelsFolder` is where downloaded models lie. */
+export function registerModelCommands(engine: EngineHost, modelsFolder: string): vscode.Disposable {
   const command = (id: string, purpose: Purpose) =>
-    vscode.commands.registerCommand(`longsight.${id}`, () => chooseModel(engine, purpose).catch(showError));
-  return vscode.Disposable.from(command("chooseChatModel", "chat"), command("chooseCompletionModel", "completions"));
+    vscode.commands.registerCommand(`longsight.${id}`, () =>
+      chooseModel(engine, purpose, modelsFolder).catch(showError),
+    );
+  return vscode.Disposable.from(
+    command("chooseChatModel", "chat"),
+    command("chooseCompletionModel", "completions"),
+    vscode.commands.registerCommand("longsight.downloadModel", () => downloadModel(modelsFolder).catch(showError)),
+  );
 }
 
-async function chooseModel(engine: EngineHost, purpose: Purpose): Promise<void> {
-  const path = await pickPath(purpose);
+async function chooseModel(engine: EngineHost, purpose: Purpose, modelsFolder: string): Promise<void> {
+  const path = await pickPath(purpose, modelsFolder);
   if (path === undefined) return;
   if (path !== "" && !(await isAgreed(engine, path, purpose))) return;
   await vscode.workspace
@@ -32,14 +40,14 @@ async function chooseModel(engine: EngineHost, purpose: Purpose): Promise<void> 
 }
 
 /** The path chosen, "" for what ships; undefined where the user has changed their mind. */
-async function pickPath(purpose: Purpose): Promise<string | undefined> {
+async function pickPath(purpose: Purpose, modelsFolder: string): Promise<string | undefined> {
   const { t } = vscode.l10n;
   const current = purpose === "chat" ? settings.chatModel() : settings.completionModel();
   const shipped: Choice =
     purpose === "chat"
       ? { label: t("No model: quote the folder"), detail: t("Answers at once, in the folder's own words"), path: "" }
       : { label: t("Longsight's own model"), detail: t("Small, ships with the extension"), path: "" };
-  const local = await findModels(settings.modelFolders());
+  const local = await findModels([modelsFolder, ...settings.modelFolders()]);
   const choices: Choice[] = [
     shipped,
     ...local.map(({ name, path, sizeBytes }) => ({
@@ -122,4 +130,46 @@ async function inspect(engine: EngineHost, path: string): Promise<ModelReport | 
       },
     );
   });
+}
+
+/** Asks for an address and a checksum, and downloads; the model is then offered where one is chosen. */
+async function downloadModel(folder: string): Promise<void> {
+  const { t } = vscode.l10n;
+  const url = await vscode.window.showInputBox({
+    title: t("Address of the GGUF file"),
+    prompt: t("This connects to that address; nothing else is sent."),
+    placeHolder: "https://.../model.gguf",
+    ignoreFocusOut: true,
+    validateInput: (text) => (fileNameOf(text.trim()) ? undefined : t("An https address that ends with .gguf")),
+  });
+  if (!url) return;
+  const sha256 = await vscode.window.showInputBox({
+    title: t("SHA-256 of the file"),
+    prompt: t("From the page that offers the file. Leave it empty to go without the check."),
+    ignoreFocusOut: true,
+    validateInput: (text) => (/^([0-9a-f]{64})?$/i.test(text.trim()) ? undefined : t("64 hexadecimal digits")),
+  });
+  if (sha256 === undefined) return;
+  const name = fileNameOf(url.trim()) ?? "";
+  const options = {
+    location: vscode.ProgressLocation.Notification,
+    title: t("Downloading {0}", name),
+    cancellable: true,
+  };
+  await vscode.window.withProgress(options, async (progress, token) => {
+    let shown = 0;
+    await download({
+      url: url.trim(),
+      folder,
+      sha256: sha256.trim() || undefined,
+      signal: signalOf(token),
+      onProgress: (done, total) => {
+        const percent = total === null ? 0 : Math.floor((100 * done) / total);
+        if (percent === shown && total !== null) return;
+        progress.report({ increment: percent - shown, message: total === null ? sizeText(done) : `${percent} %` });
+        shown = percent;
+      },
+    });
+  });
+  void vscode.window.showInformationMessage(t("{0} is here; it is offered where a model is chosen.", name));
 }

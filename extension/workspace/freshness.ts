@@ -15,7 +15,10 @@ export function freshness(index: FolderIndex): string {
     case "failed":
       return state.sentence;
     case "ready": {
-      const files = vscode.l10n.t("Index of {0} files", state.result.files);
+      const files =
+        state.result.files === 1
+          ? vscode.l10n.t("Index of 1 file")
+          : vscode.l10n.t("Index of {0} files", state.result.files);
       const at = state.revision ? vscode.l10n.t("{0} at {1}", files, state.revision) : files;
       return nPending > 0
         ? vscode.l10n.t("{0}, {1} files pending", at, nPending)
