@@ -13,7 +13,7 @@ import type { DraftReader } from "../runtime/reader.ts";
 import { type CursorContext, leadingLines, lineEnding, trailingLines, withPlainLineEnds } from "./context.ts";
 import { Copier, likeliest } from "./copier.ts";
 import { type CopyIndex, MAX_MATCH } from "./copy-index.ts";
-import { completionEnd, withoutSuffixOverlap } from "./end.ts";
+import { completionEnd, LineLikelihood, withoutSuffixOverlap } from "./end.ts";
 import { completesSecret, shownSafely } from "./secrets.ts";
 
 /** What a completion may see of the repository beside the text around the cursor. */
@@ -44,6 +44,8 @@ export interface Completion {
   readonly nTokens: number;
   /** The model ended it, its line or block was complete, maxTokens was reached, or it was a secret: then it is "". */
   readonly stoppedBy: "model" | "end" | "length" | "secret";
+  /** About how likely the first line that is not blank is right as a whole, 0 .. 1: low where it is a mere guess. */
+  readonly confidence: number;
   readonly timingsMs: { readonly prompt: number; readonly total: number };
   readonly promptTokens: PromptTokens;
   /** What was looked at of the repository's memory, null where there is none. */
@@ -91,7 +93,8 @@ export async function completeAt(
 
   const copier = copies === false ? undefined : new Copier(tokenizer, { path, prefix, suffix }, copies);
   let copyContext: Uint8Array = new TextEncoder().encode(prefix.slice(-MAX_MATCH));
-  let proposal = copier?.propose(copyContext);
+  // Where the cursor stands behind an indentation, the editor has chosen it.
+  let proposal = copier?.propose(copyContext, /(?:^|\n)[ \t]+$/.test(prefix.slice(-MAX_MATCH)));
   let draft: readonly number[] = [];
   /** The logits behind the ids, and behind what is likely to follow, in one run. */
   const read = async (nLeft: number) => {
@@ -108,19 +111,24 @@ export async function completeAt(
     text: restored(withoutSuffixOverlap(text, suffix)),
     nTokens,
     stoppedBy,
+    confidence: text.trim() === "" ? 0 : likelihood.first,
     timingsMs: { prompt, total: performance.now() - startedAt },
     promptTokens,
     memory: memory?.trace() ?? null,
   });
 
   let text = "";
+  const likelihood = new LineLikelihood();
   for (let nTokens = 0; nTokens < maxTokens; nTokens++) {
-    const id = likeliest(rows[0], proposal);
+    const { id, probability } = likeliest(rows[0], proposal);
     // A control token ends the middle too, whatever it is: it stands for no text.
     if (stopIds.includes(id) || tokenizer.bytes(id).length === 0) {
       return finished(text, nTokens, "model");
     }
+    const before = text;
     text += decoder.push(id);
+    const guessed = likelihood.add(before, text, probability);
+    if (guessed !== undefined) return finished(text.slice(0, guessed), nTokens + 1, "end");
     if (completesSecret(prefix, text, suffix)) return finished("", nTokens + 1, "secret");
     const end = completionEnd(prefix, suffix, text);
     if (end !== undefined) return finished(text.slice(0, end), nTokens + 1, "end");

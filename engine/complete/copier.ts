@@ -55,11 +55,14 @@ export class Copier {
     this.#own.set(OWN.before, utf8.encode(prefix.slice(-NEAR_CHARS)));
   }
 
-  /** How a text, given by its last MAX_MATCH bytes or more, goes on if it does as it did before. */
-  propose(text: Uint8Array): Proposal | undefined {
+  /**
+   * How a text, given by its last MAX_MATCH bytes or more, goes on if it does as it did before; `isIndented`: and not with
+   * more indentation.
+   */
+  propose(text: Uint8Array, isIndented = false): Proposal | undefined {
     const context = text.subarray(-MAX_MATCH);
-    const own = this.#own.longest(context);
-    const others = this.#repository?.longest(context, this.#path) ?? [];
+    const own = this.#own.longest(context, { withoutSpace: isIndented });
+    const others = this.#repository?.longest(context, { except: this.#path, withoutSpace: isIndented }) ?? [];
     const length = Math.max(own[0]?.length ?? 0, others[0]?.length ?? 0);
     if (length === 0) return undefined;
     const matches = [own, others].filter((found) => found[0]?.length === length).flat();
@@ -94,15 +97,24 @@ export class Copier {
   }
 }
 
+/** A token and how likely it is, 0 .. 1. */
+export interface Likely {
+  readonly id: number;
+  readonly probability: number;
+}
+
 /** The most likely next token where a proposal is mixed into what the model says, [vocabSize] logits. */
-export function likeliest(logits: Float32Array, proposal: Proposal | undefined): number {
+export function likeliest(logits: Float32Array, proposal: Proposal | undefined): Likely {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  if (proposal === undefined) return best;
-  const [copied] = proposal.ids;
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - logits[best]);
-  // (1 - share) p(copied) + share >= (1 - share) p(best), with p(i) = exp(logits[i] - logits[best]) / sum
-  const odds = proposal.share / (1 - proposal.share);
-  return Math.exp(logits[copied] - logits[best]) + odds * sum >= 1 ? copied : best;
+  if (proposal === undefined) return { id: best, probability: 1 / sum };
+  const { share } = proposal;
+  const [copied] = proposal.ids;
+  const ofCopied = ((1 - share) * Math.exp(logits[copied] - logits[best])) / sum + share;
+  const ofBest = (1 - share) / sum;
+  return copied === best || ofCopied >= ofBest
+    ? { id: copied, probability: ofCopied }
+    : { id: best, probability: ofBest };
 }

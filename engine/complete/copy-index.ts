@@ -34,6 +34,13 @@ export interface CopyMatch {
   readonly next: Uint8Array;
 }
 
+export interface WantedMatches {
+  /** A file that is passed over. */
+  readonly except?: string;
+  /** Only places where neither a space nor a tab follows. */
+  readonly withoutSpace?: boolean;
+}
+
 export interface CopyIndexOptions {
   /** Files that do not fit into so much text any more are left out. */
   readonly maxBytes?: number;
@@ -97,17 +104,22 @@ export class CopyIndex {
 
   /**
    * The places whose text before them agrees longest with the end of `context`, all of them equally long, newest first;
-   * none where less than MIN_CONTEXT bytes before the last anchor agree. Ends of files, and the file `except`, are passed
+   * none where less than MIN_CONTEXT bytes before the last anchor agree. Ends of files, and what is not wanted, are passed
    * over.
    */
-  longest(context: Uint8Array, except?: string): CopyMatch[] {
+  longest(context: Uint8Array, wanted: WantedMatches = {}): CopyMatch[] {
     const anchor = lastAnchor(context);
     return (
-      this.#search(this.#long, context, anchor, except) ?? this.#search(this.#short, context, anchor, except) ?? []
+      this.#search(this.#long, context, anchor, wanted) ?? this.#search(this.#short, context, anchor, wanted) ?? []
     );
   }
 
-  #search(chain: Chain, context: Uint8Array, anchor: number, except?: string): CopyMatch[] | undefined {
+  #search(
+    chain: Chain,
+    context: Uint8Array,
+    anchor: number,
+    { except, withoutSpace }: WantedMatches,
+  ): CopyMatch[] | undefined {
     if (anchor < chain.size) return undefined;
     const typed = context.length - anchor;
     let best: number[] = [];
@@ -120,6 +132,7 @@ export class CopyIndex {
       if (length < bestLength) continue;
       const file = this.#fileAt(this.#places[at]);
       if (file === undefined || file.name === except || place === file.end) continue;
+      if (withoutSpace && (this.#bytes[place] === SPACE || this.#bytes[place] === TAB)) continue;
       if (length > bestLength) best = [];
       bestLength = length;
       best.push(place);
@@ -234,6 +247,7 @@ const IN_WORD = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte >= 0x80 || /[A-Za-z0-9_$]/.test(String.fromCharCode(byte)) ? 1 : 0,
 );
 const SPACE = 0x20;
+const TAB = 0x09;
 
 /** Whether a place stands behind something else than a word, and not between spaces. */
 function isAnchor(bytes: Uint8Array, place: number): boolean {

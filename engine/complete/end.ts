@@ -6,6 +6,12 @@
 /** A block longer than this is cut: more is rarely right, and never quick. */
 const MAX_LINES = 16;
 
+/**
+ * A line less likely than this is the last: of 630 lines that followed a wrong one, in repositories no model was trained
+ * on, 33 were right, and of 132 first lines that were less likely than twice this, 2.
+ */
+const MIN_LINE_PROBABILITY = 0.05;
+
 /** What may follow the cursor on its line without forbidding a completion of several lines: closers the editor put there. */
 const CLOSERS = /^[\s)\]}>'"`;,]*$/;
 const OPENS_BLOCK = /[{([:]\s*$|=>\s*$|\b(?:do|then|else)\s*$/;
@@ -52,6 +58,34 @@ export function completionEnd(prefix: string, suffix: string, text: string): num
     if (whole.length === 0) break;
   }
   return undefined;
+}
+
+/** How likely the lines of a completion are right as a whole: the product of their tokens' probabilities. */
+export class LineLikelihood {
+  #line = 1;
+  #first: number | undefined;
+
+  /** Of the first line with some content, as far as it goes. */
+  get first(): number {
+    return this.#first ?? this.#line;
+  }
+
+  /**
+   * Takes up a token that made `text` of `before`. Where it ends a line that is a mere guess, so that what follows would
+   * be none better, the length of the text up to there.
+   */
+  add(before: string, text: string, probability: number): number | undefined {
+    const lineEnd = text.indexOf("\n", before.length);
+    if (lineEnd < 0) {
+      this.#line *= probability;
+      return undefined;
+    }
+    const line = this.#line;
+    this.#line = 1;
+    if (before.slice(before.lastIndexOf("\n") + 1).trim() === "") return undefined;
+    this.#first ??= line;
+    return line < MIN_LINE_PROBABILITY ? lineEnd : undefined;
+  }
 }
 
 /** Removes from the completion's end what already stands behind the cursor: its longest overlap, if not mere white space. */

@@ -57,7 +57,8 @@ export async function lineCompletion(
           copies: name === "copier" || name === "both" ? copies : false,
         });
         if (name === "both") times.push(timingsMs.total);
-        if (text.split("\n")[0].trim() !== line) continue;
+        // Behind the indentation that is there already.
+        if (text.split("\n")[0].trimEnd() !== line) continue;
         if (isCrossFile) result[name].crossExact++;
         else result[name].exact++;
       }

@@ -11,12 +11,17 @@ const text = fc.array(piece, { maxLength: 60 }).map((pieces) => pieces.join(""))
 const files = fc.array(fc.tuple(fc.constantFrom("a", "b", "c", "d"), text, fc.boolean()), { maxLength: 12 });
 
 /** What `longest` shall find, by comparing the context with every place of every file. */
-function naive(current: ReadonlyMap<string, Uint8Array>, context: Uint8Array, except: string) {
+function naive(
+  current: ReadonlyMap<string, Uint8Array>,
+  context: Uint8Array,
+  { except, withoutSpace }: { except: string; withoutSpace: boolean },
+) {
   const atLeast = context.length - lastAnchor(context) + MIN_CONTEXT;
   const found: { length: number; next: string }[] = [];
   for (const [name, bytes] of current) {
     if (name === except) continue;
     for (let place = 1; place < bytes.length; place++) {
+      if (withoutSpace && bytes[place] === 0x20) continue;
       let length = 0;
       while (
         length < Math.min(place, context.length, MAX_MATCH) &&
@@ -34,7 +39,7 @@ function naive(current: ReadonlyMap<string, Uint8Array>, context: Uint8Array, ex
 
 test("the index finds what comparing with every place finds, while files come, change and go", () => {
   fc.assert(
-    fc.property(files, text, fc.constantFrom("a", "nothing"), (changes, end, except) => {
+    fc.property(files, text, fc.constantFrom("a", "nothing"), fc.boolean(), (changes, end, except, withoutSpace) => {
       // A small table, so that hashes collide.
       const index = new CopyIndex({ hashBits: 3 });
       const current = new Map<string, Uint8Array>();
@@ -47,12 +52,12 @@ test("the index finds what comparing with every place finds, while files come, c
           current.set(name, utf8(content));
         }
         const context = utf8(content.slice(0, content.length >> 1) + end).subarray(-MAX_MATCH);
-        const found = index.longest(context, except).map(({ length, next }) => ({
+        const found = index.longest(context, { except, withoutSpace }).map(({ length, next }) => ({
           length,
           next: Buffer.from(next).toString("hex"),
         }));
         const order = (a: { next: string }, b: { next: string }) => (a.next < b.next ? -1 : 1);
-        assert.deepEqual(found.sort(order), naive(current, context, except).sort(order));
+        assert.deepEqual(found.sort(order), naive(current, context, { except, withoutSpace }).sort(order));
       }
       const sizeBytes = [...current.values()].reduce((sum, { length }) => sum + length, 0);
       assert.equal(index.sizeBytes, sizeBytes);

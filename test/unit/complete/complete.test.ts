@@ -25,7 +25,7 @@ function model(answer: string, contextLength = 512) {
         prompts.push(text.map((id) => (id < MARKERS.length ? MARKERS[id] : tokenizer.decode([id]))).join(""));
       }
       const logits = new Float32Array(tokenizer.vocabSize);
-      logits[ids[text.length - mid - 1]] = 1;
+      logits[ids[text.length - mid - 1]] = 20;
       return logits;
     },
   };
@@ -44,6 +44,7 @@ test("the middle is asked for suffix first and ends where the model ends it", as
   assert.deepEqual(prompts, ["<|file|>src/a.ts<|suf|>;\n<|pre|>\na = <|mid|>"]);
   assert.equal(result.text, "b + c");
   assert.equal(result.nTokens, 5);
+  assert.ok(result.confidence > 0.99 && result.confidence <= 1, `${result.confidence}`);
   assert.equal(result.stoppedBy, "model");
   assert.deepEqual(seen, ["b", "b ", "b +", "b + ", "b + c"]);
   assert.ok(result.timingsMs.prompt <= result.timingsMs.total);

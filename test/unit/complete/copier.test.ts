@@ -65,14 +65,14 @@ test("the mixture's most likely token is the one of the probabilities' weighted 
   for (const copied of [0, 1, 2, 3]) {
     for (const share of [0, 0.1, 0.3, 0.4, 0.5, 0.6, 0.9]) {
       const mixed = p.map((x, i) => (1 - share) * x + (i === copied ? share : 0));
-      assert.equal(
-        likeliest(logits, { ids: [copied], share }),
-        mixed.indexOf(Math.max(...mixed)),
-        `${copied} ${share}`,
-      );
+      const { id, probability } = likeliest(logits, { ids: [copied], share });
+      assert.equal(id, mixed.indexOf(Math.max(...mixed)), `${copied} ${share}`);
+      assert.ok(Math.abs(probability - mixed[id]) < 1e-6, `${copied} ${share}`);
     }
   }
-  assert.equal(likeliest(logits, undefined), 0);
+  const alone = likeliest(logits, undefined);
+  assert.equal(alone.id, 0);
+  assert.ok(Math.abs(alone.probability - p[0]) < 1e-6);
 });
 
 test("reading copied text ahead changes no completion, and needs fewer runs", async (context) => {

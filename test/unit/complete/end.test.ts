@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { allowsLines, completionEnd, withoutSuffixOverlap } from "../../../engine/complete/end.ts";
+import { allowsLines, completionEnd, LineLikelihood, withoutSuffixOverlap } from "../../../engine/complete/end.ts";
 
 /** The completion as it would be cut while the text streams in, character by character. */
 function cut(prefix: string, suffix: string, text: string): string {
@@ -51,4 +51,25 @@ test("what stands behind the cursor is not said again", () => {
   assert.equal(withoutSuffixOverlap("a, b)", ");\n"), "a, b");
   assert.equal(withoutSuffixOverlap("a, b);", ");\n"), "a, b");
   assert.equal(withoutSuffixOverlap("a\n", "\n"), "a\n");
+});
+
+test("a line that is a mere guess is the last, a blank one never", () => {
+  const pushed = (tokens: readonly [string, number][]) => {
+    const likelihood = new LineLikelihood();
+    let text = "";
+    for (const [token, probability] of tokens) {
+      const before = text;
+      text += token;
+      const end = likelihood.add(before, text, probability);
+      if (end !== undefined) return { text: text.slice(0, end), first: likelihood.first };
+    }
+    return { text, first: likelihood.first };
+  };
+  const sure = pushed([["\n  ", 0.01], ["a = ", 0.9], ["b;", 0.8], ["\n  c;", 0.9]]); // biome-ignore format: one row
+  assert.equal(sure.text, "\n  a = b;\n  c;");
+  assert.ok(Math.abs(sure.first - 0.72) < 1e-9);
+  const likely = pushed([["a = ", 0.9], ["b;", 0.8], ["\n", 0.9], ["c", 0.1], ["d", 0.1], ["\n", 1], ["e", 1]]); // biome-ignore format: one row
+  assert.equal(likely.text, "a = b;\ncd");
+  assert.ok(Math.abs(likely.first - 0.72) < 1e-9);
+  assert.ok(Math.abs(pushed([["half", 0.5], [" a line", 0.5]]).first - 0.25) < 1e-9); // biome-ignore format: one row
 });
