@@ -15,7 +15,7 @@ const BLOCK_COMMENT = [/^\s*\/\*/, /\*\//] as const;
 const DOCSTRING = [/^\s*[rRuU]?(?:"""|''')/, /(?:"""|''')\s*$/] as const;
 
 /** Code that was commented out, addresses, notes of authors to themselves, what only leads over to a list. */
-const NO_PROSE = /[;{}:]\s*$|=>|:=|\)\s*\{|https?:\/\/|^(?:TODO|FIXME|XXX|HACK|NOTE\()/;
+const NO_PROSE = /[;{}:]\s*$|=>|:=|\)\s*\{|https?:\/\/|\s\|\s|^(?:TODO|FIXME|XXX|HACK|NOTE\()/;
 /** Sentences of fewer words than this say too little, longer ones too much. */
 const MIN_WORDS = 4;
 const MAX_CHARS = 320;

@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { testData } from "../data.ts";
 import { benchExternal } from "./external.ts";
+import { benchIndex } from "./index.ts";
 import { benchMemory } from "./memory.ts";
 import { formatRows, type Row } from "./rows.ts";
 
@@ -15,7 +16,7 @@ if (mode !== "quick" && mode !== "full") {
   process.exit(1);
 }
 
-const rows: Row[] = [];
+const rows: Row[] = await benchIndex();
 const tokenizer = testData("tokenizers/qwen2");
 if (tokenizer.skip) console.error(`Skipped the external model: ${tokenizer.skip}.`);
 else rows.push(...(await benchExternal(mode)));

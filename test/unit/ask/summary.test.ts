@@ -47,6 +47,7 @@ test("what is no sentence for a reader is left out", () => {
   for (const text of [
     "See https://example.org for all of it.",
     "TODO: split it at the slashes",
+    "`latency` | The same, but in milliseconds",
     "It takes the following options:",
   ]) {
     assert.deepEqual(sentencesOf(text), []);
