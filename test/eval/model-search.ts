@@ -14,7 +14,7 @@ const MIN_WORDS = 3;
 const MIN_CODE_CHARS = 60;
 const PER_FILE = 8;
 
-/** What the routing head's score counts beside BM25's where both are fused. */
+/** What the routing head's score counts beside BM25's where both are fused; from 0.3 to 1 it matters little. */
 const ROUTING_WEIGHT = 0.5;
 
 export async function documentedFunctions({ files }: Repository, limit: number): Promise<DocumentedFunction[]> {
@@ -49,7 +49,7 @@ export async function searchQuality(encoder: HybridEncoder, functions: readonly 
     const query = await encoder.embedQuestion(doc);
     const learned = landmarks.map((landmark) => landmark.reduce((sum, x, i) => sum + x * query[i], 0));
     const lexical = [...bm25(doc, bags)];
-    const [a, b] = [scaled(learned), scaled(lexical)];
+    const [a, b] = [standardised(learned), standardised(lexical)];
     sums.routing += 1 / ranks(learned)[own];
     sums.bm25 += 1 / ranks(lexical)[own];
     sums.fused += 1 / ranks(b.map((score, i) => score + ROUTING_WEIGHT * a[i]))[own];
@@ -58,11 +58,11 @@ export async function searchQuality(encoder: HybridEncoder, functions: readonly 
   return { n, routing: sums.routing / n, bm25: sums.bm25 / n, fused: sums.fused / n };
 }
 
-/** Scores as shares of the range from the median to the best; what is worse than the median counts nothing. */
-function scaled(scores: readonly number[]): number[] {
-  const sorted = [...scores].sort((a, b) => a - b);
-  const [middle, best] = [sorted[sorted.length >> 1], sorted[sorted.length - 1]];
-  return scores.map((score) => (best > middle ? Math.max(0, (score - middle) / (best - middle)) : 0));
+/** Scores less their mean, in standard deviations. */
+function standardised(scores: readonly number[]): number[] {
+  const mean = scores.reduce((sum, x) => sum + x, 0) / scores.length;
+  const deviation = Math.sqrt(scores.reduce((sum, x) => sum + (x - mean) ** 2, 0) / scores.length) || 1;
+  return scores.map((x) => (x - mean) / deviation);
 }
 
 /** The rank of each score from 1, the worst one among equals. */

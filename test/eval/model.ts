@@ -4,7 +4,7 @@
  * machine at this moment.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { CopyIndex } from "../../engine/complete/copy-index.ts";
 import { LongsightError } from "../../engine/errors.ts";
@@ -37,11 +37,11 @@ const BESIDE = join(packageRoot, "..", ".mirror");
 const AMOUNTS = {
   whole: {
     memoryBytes: 1_000_000,
-    windows: 12,
-    longFiles: 3,
-    lines: 60,
-    functions: 200,
-    needles: 60,
+    windows: 20,
+    longFiles: 4,
+    lines: 100,
+    functions: 300,
+    needles: 100,
     prefill: 131_072,
     decodes: 15,
   },
@@ -80,6 +80,9 @@ export interface ModelOptions {
 export interface ModelResult {
   readonly model: string;
   readonly repositories: readonly string[];
+  /** The machine's load average in the end: speeds of a busy machine are not the model's. */
+  readonly load: number;
+  readonly cores: number;
   readonly rows: readonly Row[];
 }
 
@@ -167,7 +170,8 @@ export async function evaluateModel({ repos, model: folder, quick }: ModelOption
     await encoder.close();
     rmSync(dir, { recursive: true, force: true });
   }
-  return { model: model.config.name, repositories: names, rows: rows.all };
+  const machine = { load: loadavg()[0], cores: availableParallelism() };
+  return { model: model.config.name, repositories: names, ...machine, rows: rows.all };
 }
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
@@ -324,11 +328,14 @@ async function measureSpeed({ decoder, tokenizer, sources, amounts, rows }: Benc
 }
 
 /** The result as a table. */
-export function formatModel({ model, repositories, rows }: ModelResult): string {
+export function formatModel({ model, repositories, load, cores, rows }: ModelResult): string {
   const width = Math.max(...rows.map(({ name }) => name.length));
   const lines = rows.map(({ name, value, unit, target, pass }) => {
     const verdict = pass === null ? "" : pass ? "pass" : "FAIL";
     return `${name.padEnd(width)} ${String(value ?? "-").padStart(9)} ${unit.padEnd(10)} ${(target ?? "").padEnd(16)} ${verdict}`;
   });
-  return [`${model}, measured on ${repositories.join(", ")}`, ...lines.map((line) => line.trimEnd())].join("\n");
+  const machine = `${cores} cores with a load of ${load.toFixed(1)}`;
+  return [`${model}, measured on ${repositories.join(", ")}; ${machine}`, ...lines.map((line) => line.trimEnd())].join(
+    "\n",
+  );
 }
