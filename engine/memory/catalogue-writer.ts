@@ -38,15 +38,15 @@ export interface KnownFile {
 const KEPT_BYTES = 64 * 1024 * 1024;
 
 export class CatalogueWriter {
-  private readonly database: DatabaseSync;
-  private readonly statements = new Map<string, StatementSync>();
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
 
   constructor(database: DatabaseSync) {
-    this.database = database;
+    this.#database = database;
   }
 
   knownFiles(): Map<string, KnownFile> {
-    const rows = this.sql(`SELECT path, stamp, hash, files.size, files.skipped, contents.skipped AS content_skipped
+    const rows = this.#sql(`SELECT path, stamp, hash, files.size, files.skipped, contents.skipped AS content_skipped
       FROM files LEFT JOIN contents ON contents.id = content`).all();
     return new Map(
       rows.map((row) => [
@@ -64,80 +64,80 @@ export class CatalogueWriter {
 
   /** What is known of contents: undefined where they are new, else whether they are searched. */
   knownContent(hash: string, language: string | null): { skipped: SkipReason | null } | undefined {
-    const row = this.contentRow(hash, language);
+    const row = this.#contentRow(hash, language);
     return row && { skipped: row.skipped as SkipReason | null };
   }
 
   /** Writes a batch of changed files. */
   put(changes: readonly FileChange[]): void {
-    this.transaction(() => {
-      for (const change of changes) this.putFile(change);
+    this.#transaction(() => {
+      for (const change of changes) this.#putFile(change);
     });
   }
 
   /** Forgets files that are gone; their contents are kept for a while. */
   remove(paths: readonly string[]): void {
-    this.transaction(() => {
-      for (const path of paths) this.unlink(path);
+    this.#transaction(() => {
+      for (const path of paths) this.#unlink(path);
     });
   }
 
-  private putFile({ path, sizeBytes, stamp, skipped, content }: FileChange): void {
-    const contentId = content && this.contentId(content, sizeBytes);
+  #putFile({ path, sizeBytes, stamp, skipped, content }: FileChange): void {
+    const contentId = content && this.#contentId(content, sizeBytes);
     // Cached contents that another process has dropped meanwhile: the file is taken up at the next run.
     if (contentId === undefined) return;
-    const old = this.sql("SELECT id, content, skipped FROM files WHERE path = ?").get(path);
+    const old = this.#sql("SELECT id, content, skipped FROM files WHERE path = ?").get(path);
     if (old && old.content === contentId && old.skipped === skipped) {
-      this.sql("UPDATE files SET stamp = ?, size = ? WHERE id = ?").run(stamp, sizeBytes, old.id);
+      this.#sql("UPDATE files SET stamp = ?, size = ? WHERE id = ?").run(stamp, sizeBytes, old.id);
       return;
     }
-    this.unlink(path);
-    const { lastInsertRowid } = this.sql(
+    this.#unlink(path);
+    const { lastInsertRowid } = this.#sql(
       "INSERT INTO files(path, content, size, stamp, skipped) VALUES (?, ?, ?, ?, ?)",
     ).run(path, contentId, sizeBytes, stamp, skipped);
-    if (contentId !== null) this.addTerms(Number(lastInsertRowid), path, contentId);
+    if (contentId !== null) this.#addTerms(Number(lastInsertRowid), path, contentId);
   }
 
-  private contentId({ hash, language, cut, skipped }: NewContent, sizeBytes: number): number | undefined {
-    const row = this.contentRow(hash, language);
+  #contentId({ hash, language, cut, skipped }: NewContent, sizeBytes: number): number | undefined {
+    const row = this.#contentRow(hash, language);
     if (row) return Number(row.id);
     if (!cut && skipped === null) return undefined;
-    const { lastInsertRowid } = this.sql(
+    const { lastInsertRowid } = this.#sql(
       "INSERT INTO contents(hash, language, skipped, size, lines, used) VALUES (?, ?, ?, ?, ?, ?)",
     ).run(hash, language, skipped, sizeBytes, cut?.nLines ?? 0, Date.now());
     const id = Number(lastInsertRowid);
-    if (cut) this.addCut(id, cut);
+    if (cut) this.#addCut(id, cut);
     return id;
   }
 
-  private contentRow(hash: string, language: string | null) {
-    return this.sql("SELECT id, skipped FROM contents WHERE hash = ? AND ifnull(language, '') = ?").get(
+  #contentRow(hash: string, language: string | null) {
+    return this.#sql("SELECT id, skipped FROM contents WHERE hash = ? AND ifnull(language, '') = ?").get(
       hash,
       language ?? "",
     );
   }
 
-  private addCut(contentId: number, { spans, symbols }: CutFile): void {
-    const addSpan = this.sql("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  #addCut(contentId: number, { spans, symbols }: CutFile): void {
+    const addSpan = this.#sql("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     spans.forEach(({ startLine, endLine, symbol, kind, container, names, doc, text }, i) => {
       const id = contentId * SPANS_PER_FILE + i;
       const docLines = [doc?.startLine ?? null, doc?.endLine ?? null];
       addSpan.run(id, startLine, endLine, symbol, kind, container, names.join(" "), ...docLines, text);
     });
-    const addSymbol = this.sql("INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    const addSymbol = this.#sql("INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     for (const { name, kind, container, signature, startLine, endLine } of symbols) {
       const span = spanAt(spans, startLine);
       addSymbol.run(contentId, name, kind, container, signature, startLine, endLine, span);
     }
   }
 
-  private addTerms(fileId: number, path: string, contentId: number): void {
-    const rows = this.sql(
+  #addTerms(fileId: number, path: string, contentId: number): void {
+    const rows = this.#sql(
       "SELECT id, start_line, end_line, names, text FROM spans WHERE id >= ? AND id < ? ORDER BY id",
     ).all(...rowsOf(contentId));
     if (rows.length === 0) return;
     const pathTerms = termsOf(path).join(" ");
-    const addSpan = this.sql("INSERT INTO span_terms(rowid, body, symbol, path) VALUES (?, ?, ?, ?)");
+    const addSpan = this.#sql("INSERT INTO span_terms(rowid, body, symbol, path) VALUES (?, ?, ?, ?)");
     const whole: string[] = [];
     let lastLine = 0;
     rows.forEach((row, i) => {
@@ -149,56 +149,56 @@ export class CatalogueWriter {
       whole.push(nSeen === 0 ? body : termsOf(text.split("\n").slice(nSeen).join("\n")).join(" "));
       lastLine = Number(row.end_line);
     });
-    this.sql("INSERT INTO file_terms(rowid, body, path) VALUES (?, ?, ?)").run(fileId, whole.join(" "), pathTerms);
-    this.sql("INSERT INTO path_terms(rowid, path) VALUES (?, ?)").run(fileId, pathTerms);
+    this.#sql("INSERT INTO file_terms(rowid, body, path) VALUES (?, ?, ?)").run(fileId, whole.join(" "), pathTerms);
+    this.#sql("INSERT INTO path_terms(rowid, path) VALUES (?, ?)").run(fileId, pathTerms);
   }
 
-  private unlink(path: string): void {
-    const file = this.sql("SELECT id, content FROM files WHERE path = ?").get(path);
+  #unlink(path: string): void {
+    const file = this.#sql("SELECT id, content FROM files WHERE path = ?").get(path);
     if (!file) return;
     if (file.content !== null) {
-      this.sql("DELETE FROM span_terms WHERE rowid >= ? AND rowid < ?").run(...rowsOf(Number(file.id)));
-      this.sql("DELETE FROM file_terms WHERE rowid = ?").run(file.id);
-      this.sql("DELETE FROM path_terms WHERE rowid = ?").run(file.id);
-      this.sql("UPDATE contents SET used = ? WHERE id = ?").run(Date.now(), file.content);
+      this.#sql("DELETE FROM span_terms WHERE rowid >= ? AND rowid < ?").run(...rowsOf(Number(file.id)));
+      this.#sql("DELETE FROM file_terms WHERE rowid = ?").run(file.id);
+      this.#sql("DELETE FROM path_terms WHERE rowid = ?").run(file.id);
+      this.#sql("UPDATE contents SET used = ? WHERE id = ?").run(Date.now(), file.content);
     }
-    this.sql("DELETE FROM files WHERE id = ?").run(file.id);
+    this.#sql("DELETE FROM files WHERE id = ?").run(file.id);
   }
 
   /** Drops the contents of files that are gone, the longest unused first, down to what may be kept. */
   prune(keptBytes = KEPT_BYTES): void {
-    this.transaction(() => {
+    this.#transaction(() => {
       const present = "EXISTS (SELECT 1 FROM files WHERE content = contents.id)";
-      const live = Number(this.sql(`SELECT ifnull(sum(size), 0) AS n FROM contents WHERE ${present}`).get()?.n);
-      const dead = this.sql(`SELECT id, size FROM contents WHERE NOT ${present} ORDER BY used DESC, id DESC`).all();
+      const live = Number(this.#sql(`SELECT ifnull(sum(size), 0) AS n FROM contents WHERE ${present}`).get()?.n);
+      const dead = this.#sql(`SELECT id, size FROM contents WHERE NOT ${present} ORDER BY used DESC, id DESC`).all();
       let kept = 0;
       for (const { id, size } of dead) {
         kept += Number(size);
         if (kept <= Math.max(keptBytes, live)) continue;
-        this.sql("DELETE FROM spans WHERE id >= ? AND id < ?").run(...rowsOf(Number(id)));
-        this.sql("DELETE FROM symbols WHERE content = ?").run(id);
-        this.sql("DELETE FROM contents WHERE id = ?").run(id);
+        this.#sql("DELETE FROM spans WHERE id >= ? AND id < ?").run(...rowsOf(Number(id)));
+        this.#sql("DELETE FROM symbols WHERE content = ?").run(id);
+        this.#sql("DELETE FROM contents WHERE id = ?").run(id);
       }
     });
   }
 
-  private transaction(work: () => void): void {
-    this.database.exec("BEGIN IMMEDIATE");
+  #transaction(work: () => void): void {
+    this.#database.exec("BEGIN IMMEDIATE");
     try {
       work();
-      this.database.exec("COMMIT");
+      this.#database.exec("COMMIT");
     } catch (error) {
       // After some errors, a full disk among them, SQLite has rolled back by itself.
-      if (this.database.isTransaction) this.database.exec("ROLLBACK");
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     }
   }
 
-  private sql(text: string): StatementSync {
-    let statement = this.statements.get(text);
+  #sql(text: string): StatementSync {
+    let statement = this.#statements.get(text);
     if (!statement) {
-      statement = this.database.prepare(text);
-      this.statements.set(text, statement);
+      statement = this.#database.prepare(text);
+      this.#statements.set(text, statement);
     }
     return statement;
   }

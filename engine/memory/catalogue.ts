@@ -45,15 +45,15 @@ export function catalogueDir(folder: string): string {
 }
 
 export class Catalogue implements CatalogueReader {
-  private connection: DatabaseSync;
-  private readonly dir: string;
-  private readonly log: (line: string) => void;
-  private readonly statements = new Map<string, StatementSync>();
+  #connection: DatabaseSync;
+  readonly #dir: string;
+  readonly #log: (line: string) => void;
+  readonly #statements = new Map<string, StatementSync>();
 
   private constructor(dir: string, log: (line: string) => void) {
-    this.connection = openDatabase(dir, log);
-    this.dir = dir;
-    this.log = log;
+    this.#connection = openDatabase(dir, log);
+    this.#dir = dir;
+    this.#log = log;
   }
 
   /**
@@ -66,59 +66,53 @@ export class Catalogue implements CatalogueReader {
   }
 
   get database(): DatabaseSync {
-    return this.connection;
+    return this.#connection;
   }
 
   /** The database's file. */
   get path(): string {
-    return databasePath(this.dir);
+    return databasePath(this.#dir);
   }
 
   /** Sets a database aside that turned out to be damaged, and goes on with an empty one. */
   rebuild(): void {
     this.close();
-    this.log(`The index at ${this.path} is damaged; it is built anew.`);
+    this.#log(`The index at ${this.path} is damaged; it is built anew.`);
     setAside(this.path);
-    this.connection = openDatabase(this.dir, this.log);
+    this.#connection = openDatabase(this.#dir, this.#log);
   }
 
   close(): void {
-    this.statements.clear();
-    if (this.connection.isOpen) this.connection.close();
+    this.#statements.clear();
+    if (this.#connection.isOpen) this.#connection.close();
   }
 
   searchSpans(terms: readonly string[], limit: number, weights: SpanWeights = SPAN_WEIGHTS): SpanHit[] {
     const { body, symbol, path } = weights;
     const score = "-bm25(span_terms, ?, ?, ?)";
-    return this.search("SELECT rowid AS id", "span_terms", score, [body, symbol, path], terms, limit).map((row) => ({
+    return this.#search("SELECT rowid AS id", "span_terms", score, [body, symbol, path], terms, limit).map((row) => ({
       spanId: Number(row.id),
       score: Number(row.score),
     }));
   }
 
   searchFiles(terms: readonly string[], limit: number, weights: FileWeights = FILE_WEIGHTS): FileHit[] {
-    return this.fileHits("file_terms", "-bm25(file_terms, ?, ?)", [weights.body, weights.path], terms, limit);
+    return this.#fileHits("file_terms", "-bm25(file_terms, ?, ?)", [weights.body, weights.path], terms, limit);
   }
 
   pathsMatching(terms: readonly string[], limit: number): FileHit[] {
-    return this.fileHits("path_terms", "-bm25(path_terms)", [], terms, limit);
+    return this.#fileHits("path_terms", "-bm25(path_terms)", [], terms, limit);
   }
 
-  private fileHits(
-    table: string,
-    score: string,
-    weights: number[],
-    terms: readonly string[],
-    limit: number,
-  ): FileHit[] {
+  #fileHits(table: string, score: string, weights: number[], terms: readonly string[], limit: number): FileHit[] {
     const select = `SELECT (SELECT path FROM files WHERE id = ${table}.rowid) AS path`;
-    return this.search(select, table, score, weights, terms, limit).map((row) => ({
+    return this.#search(select, table, score, weights, terms, limit).map((row) => ({
       path: String(row.path),
       score: Number(row.score),
     }));
   }
 
-  private search(
+  #search(
     select: string,
     table: string,
     score: string,
@@ -128,7 +122,7 @@ export class Catalogue implements CatalogueReader {
   ): Row[] {
     if (terms.length === 0) return [];
     const match = terms.map((term) => `"${term.replaceAll('"', '""')}"`).join(" OR ");
-    return this.all(
+    return this.#all(
       `${select}, ${score} AS score FROM ${table} WHERE ${table} MATCH ? ORDER BY score DESC, rowid LIMIT ?`,
       ...weights,
       match,
@@ -137,7 +131,7 @@ export class Catalogue implements CatalogueReader {
   }
 
   symbolsNamed(names: readonly string[]): StoredSymbol[] {
-    const rows = this.all(
+    const rows = this.#all(
       `SELECT name, kind, container, signature, start_line, end_line, span, files.id AS file, path
        FROM symbols JOIN files ON files.content = symbols.content
        WHERE name IN (SELECT value FROM json_each(?)) ORDER BY path, start_line, symbols.rowid`,
@@ -149,7 +143,7 @@ export class Catalogue implements CatalogueReader {
   /** Definitions whose names hold `part`, whatever the case: those that start with it first, then the short ones. */
   symbolsContaining(part: string, limit: number): StoredSymbol[] {
     const pattern = part.replaceAll(/[\\%_]/g, "\\$&");
-    const rows = this.all(
+    const rows = this.#all(
       `SELECT name, kind, container, signature, start_line, end_line, span, files.id AS file, path
        FROM symbols JOIN files ON files.content = symbols.content
        WHERE name LIKE ? ESCAPE '\\'
@@ -162,7 +156,7 @@ export class Catalogue implements CatalogueReader {
   }
 
   spanFrequency(terms: readonly string[]): Map<string, number> {
-    const rows = this.all(
+    const rows = this.#all(
       "SELECT term, doc FROM span_vocabulary WHERE term IN (SELECT value FROM json_each(?))",
       JSON.stringify(terms),
     );
@@ -171,7 +165,12 @@ export class Catalogue implements CatalogueReader {
 
   span(id: number): StoredSpan | undefined {
     const file = Math.floor(id / SPANS_PER_FILE);
-    return this.spansWhere("files.id = ? AND spans.id = content * ? + ?", file, SPANS_PER_FILE, id % SPANS_PER_FILE)[0];
+    return this.#spansWhere(
+      "files.id = ? AND spans.id = content * ? + ?",
+      file,
+      SPANS_PER_FILE,
+      id % SPANS_PER_FILE,
+    )[0];
   }
 
   spans(ids: readonly number[]): StoredSpan[] {
@@ -179,11 +178,11 @@ export class Catalogue implements CatalogueReader {
   }
 
   spansOf(path: string): StoredSpan[] {
-    return this.spansWhere("path = ?", path);
+    return this.#spansWhere("path = ?", path);
   }
 
-  private spansWhere(condition: string, ...parameters: SQLInputValue[]): StoredSpan[] {
-    const rows = this.all(
+  #spansWhere(condition: string, ...parameters: SQLInputValue[]): StoredSpan[] {
+    const rows = this.#all(
       `SELECT files.id AS file, path, spans.* FROM files
        JOIN spans ON spans.id >= content * ${SPANS_PER_FILE} AND spans.id < (content + 1) * ${SPANS_PER_FILE}
        WHERE ${condition} ORDER BY spans.id`,
@@ -193,15 +192,15 @@ export class Catalogue implements CatalogueReader {
   }
 
   file(path: string): StoredFile | undefined {
-    return this.filesWhere("path = ?", path)[0];
+    return this.#filesWhere("path = ?", path)[0];
   }
 
   files(): StoredFile[] {
-    return this.filesWhere("true");
+    return this.#filesWhere("true");
   }
 
-  private filesWhere(condition: string, ...parameters: SQLInputValue[]): StoredFile[] {
-    const rows = this.all(
+  #filesWhere(condition: string, ...parameters: SQLInputValue[]): StoredFile[] {
+    const rows = this.#all(
       `SELECT path, files.size, language, lines, hash, ifnull(files.skipped, contents.skipped) AS reason
        FROM files LEFT JOIN contents ON contents.id = content WHERE ${condition} ORDER BY path`,
       ...parameters,
@@ -217,13 +216,13 @@ export class Catalogue implements CatalogueReader {
   }
 
   stats(): CatalogueStats {
-    const reasons = this.all(
+    const reasons = this.#all(
       `SELECT ifnull(files.skipped, contents.skipped) AS reason, count(*) AS n, sum(files.size) AS size
        FROM files LEFT JOIN contents ON contents.id = content GROUP BY reason`,
     );
     const searched = reasons.find((row) => row.reason === null);
     const sizeBytes = Number(searched?.size ?? 0);
-    const count = (sql: string) => Number(this.all(sql)[0].n);
+    const count = (sql: string) => Number(this.#all(sql)[0].n);
     return {
       nFiles: Number(searched?.n ?? 0),
       nSpans: count(
@@ -239,12 +238,12 @@ export class Catalogue implements CatalogueReader {
     };
   }
 
-  private all(sql: string, ...parameters: SQLInputValue[]): Row[] {
+  #all(sql: string, ...parameters: SQLInputValue[]): Row[] {
     try {
-      let statement = this.statements.get(sql);
+      let statement = this.#statements.get(sql);
       if (!statement) {
-        statement = this.connection.prepare(sql);
-        this.statements.set(sql, statement);
+        statement = this.#connection.prepare(sql);
+        this.#statements.set(sql, statement);
       }
       return statement.all(...parameters);
     } catch (error) {

@@ -117,15 +117,15 @@ export async function indexFiles(
 }
 
 class Indexer {
-  private readonly catalogue: Catalogue;
-  private readonly options: IndexOptions;
-  private writer: CatalogueWriter;
-  private lastProgressMs = 0;
+  readonly #catalogue: Catalogue;
+  readonly #options: IndexOptions;
+  #writer: CatalogueWriter;
+  #lastProgressMs = 0;
 
   constructor(catalogue: Catalogue, options: IndexOptions) {
-    this.catalogue = catalogue;
-    this.options = options;
-    this.writer = new CatalogueWriter(catalogue.database);
+    this.#catalogue = catalogue;
+    this.#options = options;
+    this.#writer = new CatalogueWriter(catalogue.database);
   }
 
   async run(source: AsyncIterable<SourceFile> | Iterable<SourceFile>, beforeRemoval: () => void): Promise<IndexResult> {
@@ -133,31 +133,31 @@ class Indexer {
     const files: SourceFile[] = [];
     for await (const file of source) {
       files.push(file);
-      this.report("listing", files.length, null);
+      this.#report("listing", files.length, null);
     }
     let counts: Counts;
     try {
-      counts = await this.update(files, beforeRemoval);
+      counts = await this.#update(files, beforeRemoval);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      this.catalogue.rebuild();
-      this.writer = new CatalogueWriter(this.catalogue.database);
-      counts = await this.update(files, beforeRemoval);
+      this.#catalogue.rebuild();
+      this.#writer = new CatalogueWriter(this.#catalogue.database);
+      counts = await this.#update(files, beforeRemoval);
     }
     const { sizeBytes, ...rest } = counts;
     const nTokensAbout = Math.round(sizeBytes / BYTES_PER_TOKEN);
     return { ...rest, nTokensAbout, ms: Math.round(performance.now() - startMs) };
   }
 
-  private async update(files: readonly SourceFile[], beforeRemoval: () => void): Promise<Counts> {
+  async #update(files: readonly SourceFile[], beforeRemoval: () => void): Promise<Counts> {
     const counts: Counts = { files: 0, indexed: 0, unchanged: 0, removed: 0, skipped: {}, sizeBytes: 0 };
-    const known = this.writer.knownFiles();
+    const known = this.#writer.knownFiles();
     let batch: FileChange[] = [];
     let batchBytes = 0;
     for (const [i, file] of files.entries()) {
-      this.stopIfAborted();
+      this.#stopIfAborted();
       const before = known.get(file.path);
-      const change = isUnchanged(file, before) ? null : await this.changeOf(file);
+      const change = isUnchanged(file, before) ? null : await this.#changeOf(file);
       // A file that went away after it was listed is removed with the others.
       if (change === undefined) continue;
       known.delete(file.path);
@@ -167,26 +167,26 @@ class Indexer {
         batchBytes += file.sizeBytes;
       }
       if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_FILES) {
-        this.writer.put(batch);
+        this.#writer.put(batch);
         batch = [];
         batchBytes = 0;
       }
-      this.report("indexing", i + 1, files.length);
+      this.#report("indexing", i + 1, files.length);
     }
-    if (batch.length > 0) this.writer.put(batch);
+    if (batch.length > 0) this.#writer.put(batch);
     beforeRemoval();
     counts.removed = known.size;
-    if (known.size > 0) this.writer.remove([...known.keys()]);
-    if (known.size > 0 || counts.indexed > 0) this.writer.prune();
+    if (known.size > 0) this.#writer.remove([...known.keys()]);
+    if (known.size > 0 || counts.indexed > 0) this.#writer.prune();
     return counts;
   }
 
   /** Undefined where the file is not there any more. */
-  private async changeOf(file: SourceFile): Promise<FileChange | undefined> {
+  async #changeOf(file: SourceFile): Promise<FileChange | undefined> {
     const { path, sizeBytes, stamp, skipped } = file;
     if (skipped) return { path, sizeBytes, stamp, skipped, content: null };
     try {
-      const content = await this.contentOf(file);
+      const content = await this.#contentOf(file);
       return content && { path, sizeBytes, stamp, skipped, content };
     } catch (error) {
       if (!isFileError(error)) throw error;
@@ -194,10 +194,10 @@ class Indexer {
     }
   }
 
-  private async contentOf(file: SourceFile): Promise<NewContent | undefined> {
+  async #contentOf(file: SourceFile): Promise<NewContent | undefined> {
     const language = languageName(file.path);
     const cached = (hash: string): NewContent | undefined => {
-      const known = this.writer.knownContent(hash, language);
+      const known = this.#writer.knownContent(hash, language);
       return known && { hash, language, cut: null, skipped: known.skipped };
     };
     const kept = file.contentHash === undefined ? undefined : cached(file.contentHash);
@@ -214,15 +214,15 @@ class Indexer {
     );
   }
 
-  private stopIfAborted(): void {
-    if (this.options.signal?.aborted) throw new LongsightError("cancelled", "Indexing was cancelled.");
+  #stopIfAborted(): void {
+    if (this.#options.signal?.aborted) throw new LongsightError("cancelled", "Indexing was cancelled.");
   }
 
-  private report(phase: IndexProgress["phase"], nDone: number, nTotal: number | null): void {
+  #report(phase: IndexProgress["phase"], nDone: number, nTotal: number | null): void {
     const now = performance.now();
-    if (nDone !== nTotal && now - this.lastProgressMs < PROGRESS_INTERVAL_MS) return;
-    this.lastProgressMs = now;
-    this.options.onProgress?.({ phase, nDone, nTotal });
+    if (nDone !== nTotal && now - this.#lastProgressMs < PROGRESS_INTERVAL_MS) return;
+    this.#lastProgressMs = now;
+    this.#options.onProgress?.({ phase, nDone, nTotal });
   }
 }
 

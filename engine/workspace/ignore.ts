@@ -25,14 +25,14 @@ interface Rules {
 /** The ignore rules that hold in one folder. */
 export class IgnoreScope {
   /** Strongest first. */
-  private readonly own: readonly Rules[];
-  private readonly git: readonly Rules[];
-  private readonly ignoreCase: boolean;
+  readonly #own: readonly Rules[];
+  readonly #git: readonly Rules[];
+  readonly #ignoreCase: boolean;
 
   private constructor(own: readonly Rules[], git: readonly Rules[], ignoreCase: boolean) {
-    this.own = own;
-    this.git = git;
-    this.ignoreCase = ignoreCase;
+    this.#own = own;
+    this.#git = git;
+    this.#ignoreCase = ignoreCase;
   }
 
   /** The rules of a folder, with those of the repository around it. */
@@ -40,18 +40,18 @@ export class IgnoreScope {
     const repository = repositoryOf(folder);
     const settings = ignoreSettings(repository?.commonDir);
     const start = repository?.root ?? folder;
-    let scope = IgnoreScope.atRoot(start, [], repository?.commonDir, settings.ignoreCase, settings.excludesFile);
+    let scope = IgnoreScope.#atRoot(start, [], repository?.commonDir, settings.ignoreCase, settings.excludesFile);
     let path = start;
     for (const name of relative(start, folder).split(sep).filter(Boolean)) {
       path = join(path, name);
       // Who opens an ignored folder wants to see what is in it.
-      if (scope.ignores(name, true)) return IgnoreScope.atRoot(folder, [], undefined, settings.ignoreCase, "");
+      if (scope.ignores(name, true)) return IgnoreScope.#atRoot(folder, [], undefined, settings.ignoreCase, "");
       scope = scope.enter(name, path, false);
     }
     return scope;
   }
 
-  private static atRoot(
+  static #atRoot(
     root: string,
     own: readonly Rules[],
     commonDir: string | undefined,
@@ -60,20 +60,20 @@ export class IgnoreScope {
   ): IgnoreScope {
     const weakest = [commonDir ? join(commonDir, "info", "exclude") : "", excludesFile];
     const git = weakest.flatMap((path) => (path === "" ? [] : rulesIn(path, ignoreCase, true)));
-    return new IgnoreScope(own, git, ignoreCase).withFilesIn(root);
+    return new IgnoreScope(own, git, ignoreCase).#withFilesIn(root);
   }
 
-  private withFilesIn(folder: string): IgnoreScope {
-    const own = rulesIn(join(folder, ".longsightignore"), this.ignoreCase, false);
-    const git = rulesIn(join(folder, ".gitignore"), this.ignoreCase, false);
+  #withFilesIn(folder: string): IgnoreScope {
+    const own = rulesIn(join(folder, ".longsightignore"), this.#ignoreCase, false);
+    const git = rulesIn(join(folder, ".gitignore"), this.#ignoreCase, false);
     if (own.length === 0 && git.length === 0) return this;
-    return new IgnoreScope([...own, ...this.own], [...git, ...this.git], this.ignoreCase);
+    return new IgnoreScope([...own, ...this.#own], [...git, ...this.#git], this.#ignoreCase);
   }
 
   /** Whether an entry of this folder is ignored. */
   ignores(name: string, isFolder: boolean): boolean {
     const suffix = bytesOf(isFolder ? `${name}/` : name);
-    for (const rules of [...this.own, ...this.git]) {
+    for (const rules of [...this.#own, ...this.#git]) {
       const { ignored, unignored } = rules.matcher.test(rules.prefix + suffix);
       if (ignored || unignored) return ignored;
     }
@@ -85,13 +85,13 @@ export class IgnoreScope {
    * does not look into it, git in the inner one does not look out of it.
    */
   enter(name: string, path: string, isRepository: boolean): IgnoreScope {
-    const inside = (rules: readonly Rules[]) => rules.map((list) => descend(list, name, this.ignoreCase));
+    const inside = (rules: readonly Rules[]) => rules.map((list) => descend(list, name, this.#ignoreCase));
     if (isRepository) {
       const commonDir = repositoryOf(path)?.commonDir;
       const settings = ignoreSettings(commonDir);
-      return IgnoreScope.atRoot(path, inside(this.own), commonDir, settings.ignoreCase, settings.excludesFile);
+      return IgnoreScope.#atRoot(path, inside(this.#own), commonDir, settings.ignoreCase, settings.excludesFile);
     }
-    return new IgnoreScope(inside(this.own), inside(this.git), this.ignoreCase).withFilesIn(path);
+    return new IgnoreScope(inside(this.#own), inside(this.#git), this.#ignoreCase).#withFilesIn(path);
   }
 }
 

@@ -73,11 +73,11 @@ export async function cutFile(path: string, text: string): Promise<CutFile> {
 class Lines {
   readonly lines: readonly string[];
   /** Characters before each line, and in the whole. */
-  private readonly offsets: number[] = [0];
+  readonly #offsets: number[] = [0];
 
   constructor(lines: readonly string[]) {
     this.lines = lines;
-    for (const line of lines) this.offsets.push(this.offsets[this.offsets.length - 1] + line.length + 1);
+    for (const line of lines) this.#offsets.push(this.#offsets[this.#offsets.length - 1] + line.length + 1);
   }
 
   text({ startLine, endLine }: LineRange): string {
@@ -85,7 +85,7 @@ class Lines {
   }
 
   fits(startLine: number, endLine: number): boolean {
-    return endLine - startLine < MAX_LINES && this.offsets[endLine] - this.offsets[startLine - 1] <= MAX_CHARS;
+    return endLine - startLine < MAX_LINES && this.#offsets[endLine] - this.#offsets[startLine - 1] <= MAX_CHARS;
   }
 
   /** First lines of paragraphs. */
