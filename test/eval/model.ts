@@ -19,6 +19,7 @@ import type { ModelTokenizer } from "../../engine/models/tokenizer/tokenizer.ts"
 import { defaultModelDir, packageRoot } from "../../engine/paths.ts";
 import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
+import { hybridOptions } from "../../engine/runtime/loaded-model.ts";
 import { randomNumbers, readRepository, shuffled } from "./memory.ts";
 import { bitsOf, compressedBits, copied, logProbabilities, nBytesOf, type Window, windowOf } from "./model-bits.ts";
 import { lineCompletion } from "./model-lines.ts";
@@ -59,7 +60,6 @@ const AMOUNTS = {
 const WINDOW_TOKENS = 1024;
 const LONG_TOKENS = 4096;
 const NEEDLE_SIZES = [10_000, 100_000, 300_000, 1_000_000];
-const options = { nThreads: 2 };
 
 export interface Row {
   readonly name: string;
@@ -130,8 +130,8 @@ export async function evaluateModel({ repos, model: folder, quick }: ModelOption
   const modelDir = folder ?? defaultModelDir;
   const model = openHybrid(modelDir);
   const tokenizer = loadTokenizerFolder(modelDir);
-  const decoder = await HybridDecoder.open(model, options);
-  const encoder = await HybridEncoder.open(model, tokenizer, options);
+  const decoder = await HybridDecoder.open(model, hybridOptions(model.config));
+  const encoder = await HybridEncoder.open(model, tokenizer, hybridOptions(model.config));
   const dir = mkdtempSync(join(tmpdir(), "longsight-eval-model-"));
   const rows = new Rows();
   try {
