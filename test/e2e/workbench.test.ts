@@ -14,7 +14,7 @@ import { completions } from "./scenarios/completions.ts";
 import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
 import { restricted, severalFolders } from "./scenarios/workspaces.ts";
-import { Workbench, type WorkbenchOptions } from "./workbench.ts";
+import { followsSystemColours, Workbench, type WorkbenchOptions } from "./workbench.ts";
 import { installWorkbench } from "./workbench-install.ts";
 
 const installed = installWorkbench();
@@ -53,5 +53,5 @@ test("the extension in a real workbench", { skip }, async (context) => {
   await scenario("diagnostics", diagnostics, { settings: noOtherSuggestions });
   await scenario("several folders", severalFolders, { folders: [fixture("library"), fixture("notes")] });
   await scenario("restricted", restricted, { asksForTrust: true });
-  await scenario("appearance", appearance, { settings: noOtherSuggestions });
+  await scenario("appearance", appearance, { settings: { ...noOtherSuggestions, ...followsSystemColours } });
 });

@@ -37,6 +37,13 @@ const QUIET_SETTINGS = {
   "git.openRepositoryInParentFolders": "never",
   "files.autoSave": "off",
 };
+export const followsSystemColours = {
+  "window.autoDetectColorScheme": true,
+  "window.autoDetectHighContrast": true,
+  "workbench.preferredDarkColorTheme": "Default Dark Modern",
+  "workbench.preferredLightColorTheme": "Default Light Modern",
+  "workbench.preferredHighContrastColorTheme": "Default High Contrast",
+};
 const START_LIMIT_MS = 120_000;
 /** How long the page may take for anything. Two cores shared with others are slow at times. */
 const PAGE_LIMIT_MS = 40_000;
@@ -140,21 +147,26 @@ export class Workbench {
     return page;
   }
 
-  /** Writes one of the user's settings; the editor takes it up by itself. */
-  setSetting(name: string, value: unknown): void {
-    const file = join(this.#home, "data", "User", "settings.json");
-    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), [name]: value }));
+  /** Has the system prefer these colours; the editor follows, where `followsSystemColours` is among its settings. */
+  async preferColours(scheme: "dark" | "light" | "contrast"): Promise<void> {
+    const isContrast = scheme === "contrast";
+    const colorScheme = scheme === "light" ? "light" : "dark";
+    await this.page.emulateMedia({ colorScheme, forcedColors: isContrast ? "active" : "none" });
+    const theme = { dark: ".vs-dark", light: ".vs", contrast: ".hc-black" }[scheme];
+    await this.page.locator(`.monaco-workbench${theme}`).waitFor();
+    // The panels learn of it a moment later.
+    await this.page.waitForTimeout(1500);
   }
 
   /** Runs a command by its title in the palette. One that asks for something leaves the box open. */
   async command(title: string, asks = false): Promise<void> {
-    await this.page.keyboard.press("F1");
+    await this.#openBox("F1");
     await this.#pick(`>${title}`);
     if (!asks) await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }
 
   async openFile(name: string): Promise<void> {
-    await this.page.keyboard.press("Control+P");
+    await this.#openBox("Control+P");
     await this.#pick(name);
     await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
     await this.page.locator(`.monaco-editor[data-uri$="/${name}"]`).first().waitFor();
@@ -162,9 +174,22 @@ export class Workbench {
 
   /** Puts the cursor at a line and column, both from 1. */
   async goTo(line: number, column: number): Promise<void> {
-    await this.page.keyboard.press("Control+G");
+    await this.#openBox("Control+G");
     await this.#pick(`:${line}:${column}`, false);
     await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
+  }
+
+  /** Presses a key until the box is there: one that comes while a panel takes the focus is lost. */
+  async #openBox(key: string): Promise<void> {
+    const input = this.page.locator(".quick-input-widget input[type=text]");
+    for (let tries = 0; tries < 5; tries++) {
+      await this.page.keyboard.press(key);
+      const isThere = await input.waitFor({ timeout: 8000 }).then(
+        () => true,
+        () => false,
+      );
+      if (isThere) return;
+    }
   }
 
   async #pick(text: string, waitForRow = true): Promise<void> {

@@ -9,7 +9,7 @@ import type { TestContext } from "node:test";
 import { packageRoot } from "../../../engine/paths.ts";
 import type { Workbench } from "../workbench.ts";
 
-const THEMES = { dark: "Default Dark Modern", light: "Default Light Modern", contrast: "Default High Contrast" };
+const SCHEMES = ["dark", "light", "contrast"] as const;
 /** WCAG AA for text of normal size. */
 const MIN_CONTRAST = 4.5;
 
@@ -28,10 +28,9 @@ export async function appearance(context: TestContext, workbench: Workbench): Pr
   await page.keyboard.type("return self.start_day + LOAN_D", { delay: 40 });
   await workbench.waitForGhostText();
 
-  for (const [name, theme] of Object.entries(THEMES)) {
+  for (const name of SCHEMES) {
     await context.test(`${name}: the chat panel can be read`, async () => {
-      workbench.setSetting("workbench.colorTheme", theme);
-      await page.waitForTimeout(2500);
+      await workbench.preferColours(name);
       await shoot(workbench, `chat-${name}`);
       await assertReadable(workbench, [
         ".question p",
@@ -47,17 +46,16 @@ export async function appearance(context: TestContext, workbench: Workbench): Pr
   await workbench.command("Longsight: Show Diagnostics");
   await workbench.command("View: Hide Primary Side Bar");
   await workbench.webview().locator("canvas.strip").waitFor();
-  for (const [name, theme] of Object.entries(THEMES)) {
+  for (const name of SCHEMES) {
     await context.test(`${name}: the diagnostics panel can be read`, async () => {
-      workbench.setSetting("workbench.colorTheme", theme);
-      await page.waitForTimeout(2500);
+      await workbench.preferColours(name);
       await shoot(workbench, `diagnostics-${name}`);
       await assertReadable(workbench, [".tile .big", ".tile .note", "th", "tbody td", ".legend li", "dt", "dd"]);
     });
   }
 
   await context.test("the status bar's menu offers what can be done", async () => {
-    workbench.setSetting("workbench.colorTheme", THEMES.dark);
+    await workbench.preferColours("dark");
     await page.locator(".statusbar-item", { hasText: "Longsight" }).first().click();
     await page.locator(".quick-input-list .monaco-list-row", { hasText: "Choose what writes answers" }).waitFor();
     await page.waitForTimeout(1500);
