@@ -92,7 +92,7 @@ class DiagnosticsPage {
       [
         strings.fromCache,
         suggestions === 0 ? "–" : `${Math.round((100 * (suggestions - sources.engine)) / suggestions)} %`,
-        `${suggestions} ${strings.suggestions}`,
+        `${strings.suggestions}: ${suggestions}`,
       ],
       [strings.accepted, count(accepted), `${strings.ofAbout} ${count(shownAbout)} ${strings.shown}`],
     ];

@@ -160,44 +160,40 @@ export class Workbench {
 
   /** Runs a command by its title in the palette. One that asks for something leaves the box open. */
   async command(title: string, asks = false): Promise<void> {
-    await this.#openBox("F1");
-    await this.#pick(`>${title}`);
+    await this.#pick("F1", `>${title}`);
     if (!asks) await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }
 
   async openFile(name: string): Promise<void> {
-    await this.#openBox("Control+P");
-    await this.#pick(name);
+    await this.#pick("Control+P", name);
     await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
     await this.page.locator(`.monaco-editor[data-uri$="/${name}"]`).first().waitFor();
   }
 
   /** Puts the cursor at a line and column, both from 1. */
   async goTo(line: number, column: number): Promise<void> {
-    await this.#openBox("Control+G");
-    await this.#pick(`:${line}:${column}`, false);
+    await this.#pick("Control+G", `:${line}:${column}`, false);
     await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }
 
-  /** Presses a key until the box is there: one that comes while a panel takes the focus is lost. */
-  async #openBox(key: string): Promise<void> {
+  /** Opens the box with a key, enters a text and takes what it finds; anew where a panel has taken the focus and closed it. */
+  async #pick(key: string, text: string, waitForRow = true): Promise<void> {
     const input = this.page.locator(".quick-input-widget input[type=text]");
-    for (let tries = 0; tries < 5; tries++) {
+    const row = this.page.locator(".quick-input-list .monaco-list-row").first();
+    for (let tries = 0; tries < 6; tries++) {
       await this.page.keyboard.press(key);
-      const isThere = await input.waitFor({ timeout: 8000 }).then(
+      const isEntered = await input.fill(text, { timeout: 5000 }).then(
         () => true,
         () => false,
       );
-      if (isThere) return;
+      if (!isEntered) continue;
+      if (waitForRow) await row.waitFor({ timeout: 5000 }).catch(() => {});
+      await this.page.waitForTimeout(300);
+      if (!(await input.isVisible())) continue;
+      await this.page.keyboard.press("Enter");
+      return;
     }
-  }
-
-  async #pick(text: string, waitForRow = true): Promise<void> {
-    const input = this.page.locator(".quick-input-widget input[type=text]");
-    await input.fill(text);
-    if (waitForRow) await this.page.locator(".quick-input-list .monaco-list-row").first().waitFor();
-    await this.page.waitForTimeout(200);
-    await this.page.keyboard.press("Enter");
+    throw new Error(`${text} could not be entered.`);
   }
 
   /** The ghost text shown at the moment, its pieces joined; "" where there is none. */

@@ -43,14 +43,27 @@ export async function appearance(context: TestContext, workbench: Workbench): Pr
     });
   }
 
+  // Hides the side bar, and the chat panel with it.
+  await page.keyboard.press("Control+B");
+  await workbench.webview().locator("textarea").waitFor({ state: "hidden" });
   await workbench.command("Longsight: Show Diagnostics");
-  await workbench.command("View: Hide Primary Side Bar");
   await workbench.webview().locator("canvas.strip").waitFor();
   for (const name of SCHEMES) {
     await context.test(`${name}: the diagnostics panel can be read`, async () => {
       await workbench.preferColours(name);
       await shoot(workbench, `diagnostics-${name}`);
-      await assertReadable(workbench, [".tile .big", ".tile .note", "th", "tbody td", ".legend li", "dt", "dd"]);
+      await workbench.webview().locator(".engine dd").last().scrollIntoViewIfNeeded();
+      await shoot(workbench, `memory-${name}`);
+      await workbench.webview().locator(".tile").first().scrollIntoViewIfNeeded();
+      await assertReadable(workbench, [
+        ".tile .big",
+        ".tile .note",
+        ".requests th",
+        ".requests td",
+        ".legend li",
+        "dt",
+        "dd",
+      ]);
     });
   }
 
@@ -104,6 +117,8 @@ function contrastOf(element: Element): number {
     root.getPropertyValue("--vscode-sideBar-background") || root.getPropertyValue("--vscode-editor-background");
   const probe = document.createElement("i");
   probe.style.color = base || "white";
+  // Where the system forces colours, it would force this one too.
+  probe.style.setProperty("forced-color-adjust", "none");
   document.body.append(probe);
   const behind = layers.reduceRight<Colour>((below, layer) => over(layer, below), parse(getComputedStyle(probe).color));
   probe.remove();
