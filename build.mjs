@@ -120,8 +120,8 @@ function checkBudget(dist) {
   }
 }
 
-/** Lays out what one VSIX holds. */
-function stageFiles(dist, stage, target) {
+/** Lays out what one VSIX holds, with the bundles of `dist`; returns its manifest. */
+export function stageFiles(dist, stage, target) {
   mkdirSync(stage, { recursive: true });
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   // The bundles hold the packages; scripts belong to the repository.
@@ -138,9 +138,10 @@ function stageFiles(dist, stage, target) {
   }
   const binaries = join(modules, "onnxruntime-node", "bin", "napi-v6");
   for (const platform of readdirSync(binaries)) {
-    for (const machine of readdirSync(join(binaries, platform))) {
-      if (platform !== os || machine !== arch) rmSync(join(binaries, platform, machine), { recursive: true });
-    }
+    if (platform !== os) rmSync(join(binaries, platform), { recursive: true });
+  }
+  for (const machine of readdirSync(join(binaries, os))) {
+    if (machine !== arch) rmSync(join(binaries, os, machine), { recursive: true });
   }
   writeFileSync(join(stage, ".vscodeignore"), "");
   return manifest;

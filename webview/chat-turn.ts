@@ -18,7 +18,7 @@ export function drawTurn(turn: Turn, context: TurnContext): HTMLElement {
   article.append(drawQuestion(turn));
   if (turn.answer) article.append(drawAnswer(turn, context));
   if (turn.state === "asking" && !turn.answer) {
-    article.append(element("p", "waiting", [strings.searching], { role: "status" }));
+    article.append(element("p", "waiting", [turn.work ?? strings.searching], { role: "status" }));
   }
   if (turn.error) article.append(element("p", "error", [turn.error], { role: "alert" }));
   if (turn.state === "stopped") article.append(element("p", "note", [strings.stopped]));

@@ -27,6 +27,8 @@ export interface Turn {
   readonly answer: string;
   readonly citations: readonly Citation[];
   readonly state: "asking" | "done" | "stopped" | "failed";
+  /** What is being done before there is an answer. */
+  readonly work?: string;
   /** One sentence, where it failed. */
   readonly error?: string;
   /** What wrote the answer; "extractive" where the folder is quoted. */

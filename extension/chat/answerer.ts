@@ -14,6 +14,8 @@ export interface AnswerOptions {
   readonly signal?: AbortSignal;
   readonly onCitations?: (citations: readonly Citation[]) => void;
   readonly onText?: (piece: string) => void;
+  /** What is done before there is an answer, in words: indexing, converting a model. */
+  readonly onWork?: (what: string) => void;
   /** Quote the folder, whatever model is chosen to write. */
   readonly quoteOnly?: boolean;
   readonly maxCitations?: number;
@@ -34,7 +36,7 @@ export class Answerer {
     index: FolderIndex,
     question: string,
     mentions: readonly Mention[],
-    { signal, onCitations, onText, quoteOnly, maxCitations }: AnswerOptions = {},
+    { signal, onCitations, onText, onWork, quoteOnly, maxCitations }: AnswerOptions = {},
   ): Promise<AskResult> {
     const url = quoteOnly ? "" : settings.serverUrl();
     const params = {
@@ -54,6 +56,10 @@ export class Answerer {
       onProgress: (progress) => {
         if (progress.kind === "citations") onCitations?.(progress.citations);
         if (progress.kind === "text") onText?.(progress.text);
+        if (progress.kind === "work") {
+          const share = progress.total ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : "";
+          onWork?.(`${progress.phase}${share}`);
+        }
       },
     });
   }

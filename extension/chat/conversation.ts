@@ -85,6 +85,10 @@ export class Conversation {
           turn = { ...turn, citations };
           show();
         },
+        onWork: (work) => {
+          turn = { ...turn, work };
+          shown ??= setTimeout(show, SHOW_EVERY_MS);
+        },
         onText: (piece) => {
           turn = { ...turn, answer: turn.answer + piece };
           shown ??= setTimeout(show, SHOW_EVERY_MS);
