@@ -14,10 +14,13 @@ const LLAMA3 =
   /(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*|\p{White_Space}*[\r\n]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 export const QWEN2 = new RegExp(LLAMA3.source.replace("{1,3}", ""), "gu");
 const DIGIT = /\p{N}/gu;
+/** The default model's (engine/training/tokenizer.py). */
+const LONGSIGHT =
+  /\r?\n[ \t]*|[ _]?\p{L}+|\p{N}| ?[^\p{White_Space}\p{L}\p{N}_]+|_+|[ \t]+(?!\P{White_Space})|\p{White_Space}/gu;
 
 /** Whether a pattern is one of those above, which take time in proportion to the text. */
 export const isKnown = (pattern: RegExp): boolean =>
-  [GPT2, LLAMA3, QWEN2, DIGIT].some((known) => known.source === pattern.source);
+  [GPT2, LLAMA3, QWEN2, DIGIT, LONGSIGHT].some((known) => known.source === pattern.source);
 
 /** Text as one piece. */
 export const unsplit: Splitter = (text) => (text === "" ? [] : [text]);

@@ -1,9 +1,12 @@
 /** Pre-tokenisation and the patterns it is made of. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fromOniguruma } from "../../../../engine/models/tokenizer/regex.ts";
-import { namedSplit, splitAt } from "../../../../engine/models/tokenizer/split.ts";
+import { isKnown, namedSplit, splitAt } from "../../../../engine/models/tokenizer/split.ts";
 import { normalizerSteps, preTokenizerSteps } from "../../../../engine/models/tokenizer/steps.ts";
+import { defaultModelDir } from "../../../../engine/paths.ts";
 
 const matches = (pattern: string, text: string): string[] => text.match(fromOniguruma(pattern)) ?? [];
 
@@ -104,4 +107,11 @@ test("patterns of a file that backtrack without end, or lengthen a text without 
   const growing = Array.from({ length: 9 }, () => replace("a", "aaaaaaaa"));
   const { normalize } = normalizerSteps({ type: "Sequence", normalizers: growing });
   assert.throws(() => normalize?.("a".repeat(1000)), { code: "bad-model", message: /lets texts grow/ });
+});
+
+test("the shipped model's pattern is known, so that no text of it has to be timed", () => {
+  const { pre_tokenizer } = JSON.parse(readFileSync(join(defaultModelDir, "tokenizer.json"), "utf8"));
+  const pattern = pre_tokenizer.pretokenizers.find(({ type }: { type: string }) => type === "Split").pattern.Regex;
+  assert.ok(isKnown(fromOniguruma(pattern)));
+  assert.ok(!isKnown(fromOniguruma(`${pattern}|x`)));
 });
