@@ -78,5 +78,8 @@ export function drawHeatStrip(memory: NonNullable<Trace["memory"]>, options: Hea
     event.preventDefault();
   });
   new ResizeObserver(draw).observe(canvas);
+  // The colours are the theme's, which the editor changes with the class of the body.
+  const theme = new MutationObserver(() => (canvas.isConnected ? draw() : theme.disconnect()));
+  theme.observe(document.body, { attributes: true, attributeFilter: ["class"] });
   return element("div", "", [canvas, said]);
 }
