@@ -4,8 +4,11 @@ import type { DecoderConfig } from "../models/types.ts";
 import type { Decoder } from "./decoder.ts";
 import { commonPrefix, type DraftReader, type ReadTextOptions, rowsOf } from "./reader.ts";
 
-/** Tokens of one prefill run: longer ones are hardly faster, and cancelling takes effect between two runs. */
-const MAX_RUN_TOKENS = 256;
+/**
+ * Tokens of one prefill run behind `nPast` others. Products are as fast in short runs, where fewer keys are computed that
+ * lie in a query's future; but each run copies the cache. Cancelling takes effect between two runs.
+ */
+const runTokens = (nPast: number) => (nPast < 1024 ? 128 : 256);
 
 type Shape = Pick<DecoderConfig, "contextLength" | "vocabSize">;
 
@@ -44,12 +47,14 @@ export class DecoderReader implements DraftReader {
       );
     }
     // Tokens whose logits are wanted are always read: logits are not kept.
-    const nKept = Math.min(commonPrefix(this.#ids, ids), ids.length - nRows);
+    const nCommon = Math.min(commonPrefix(this.#ids, ids), ids.length - nRows);
+    const nKept = this.#decoder.holds(nCommon) ? nCommon : 0;
     for (let at = nKept; at < ids.length; at++) this.#check(ids[at]);
     for (let start = nKept, end = 0; ; start = end) {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
       // All rows that are wanted belong to one run, the last.
-      end = start + MAX_RUN_TOKENS >= ids.length ? ids.length : Math.min(start + MAX_RUN_TOKENS, ids.length - nRows);
+      end = start + runTokens(start);
+      end = end >= ids.length ? ids.length : Math.min(end, ids.length - nRows);
       const part = ids.slice(start, end);
       // A run that fails leaves what it overwrote undefined.
       this.#ids = this.#ids.slice(0, start);
@@ -57,6 +62,7 @@ export class DecoderReader implements DraftReader {
       const logits = await this.#decoder.run(part, start, rows);
       this.#ids = ids.slice(0, end);
       if (end === ids.length) return logits;
+      start = end;
     }
   }
 

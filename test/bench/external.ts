@@ -23,6 +23,8 @@ const options = { nThreads: 2 };
 const DECODE_TOKENS = 16;
 const PREFILL_TOKENS = 512;
 
+const RUN_TOKENS = 128;
+
 /** Tokens placed at once where a context is filled with random ones; divides every depth. */
 const FILL_TOKENS = 1024;
 
@@ -80,9 +82,18 @@ async function load(path: string): Promise<LoadFigures> {
   const decoder = await Decoder.open(model, options);
   const ms = performance.now() - start;
   const text = textOf(PREFILL_TOKENS);
-  for (let at = 0; at < text.length; at += 256) await decoder.run(text.slice(at, at + 256), at, []);
+  await readPrompt(decoder, text, 0);
   for (let i = 0; i < DECODE_TOKENS; i++) await decoder.run([1], text.length + i, [0]);
   return { ms, peakBytes: process.resourceUsage().maxRSS * 1024 };
+}
+
+/** In runs as long as DecoderReader makes them at the beginning of a text; the logits behind the last id. */
+async function readPrompt(decoder: Decoder, ids: readonly number[], nPast: number): Promise<Float32Array> {
+  let at = 0;
+  for (; at + RUN_TOKENS < ids.length; at += RUN_TOKENS) {
+    await decoder.run(ids.slice(at, at + RUN_TOKENS), nPast + at, []);
+  }
+  return decoder.run(ids.slice(at), nPast + at, [ids.length - at - 1]);
 }
 
 /** Both sides on the same file; without llama.cpp only ours. */
@@ -105,7 +116,7 @@ async function openSides(path: string, preset: (config: DecoderConfig) => Attent
   }
   const sampler = new Sampler();
   return {
-    ours: async (ids, nPast) => sampler.next(await decoder.run(ids, nPast, [ids.length - 1]), []),
+    ours: async (ids, nPast) => sampler.next(await readPrompt(decoder, ids, nPast), []),
     theirs: llama && ((ids, nPast) => llama.read(ids, nPast)),
     close: async () => {
       await decoder.close();

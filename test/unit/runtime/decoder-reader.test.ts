@@ -9,10 +9,10 @@ import { decoderFixtures, decoderForTest, openForTest } from "../decoder-golden.
 
 const qwen3 = decoderFixtures.find(({ name }) => name === "qwen3")!;
 
-const ids = (maxLength: number) => fc.array(fc.integer({ min: 0, max: 127 }), { minLength: 1, maxLength });
+const ids = (maxLength: number) => fc.array(fc.integer({ min: 0, max: 127 }), { minLength: 1, maxLength, size: "max" });
 /** An edit: keep this share of the text, then go on with these ids, guessing some more; maybe the call is cancelled. */
 const edit = fc.record({
-  keep: fc.double({ min: 0, max: 1, noNaN: true }),
+  keep: fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100),
   more: ids(60),
   draft: fc.oneof(fc.constant([]), ids(12)),
   cancelled: fc.boolean(),
@@ -45,7 +45,8 @@ for (const [name, preset] of Object.entries(PLANS)) {
           assertClose(logits, await other.run(text, 0, [text.length - 1]), 1e-4, "logits");
         }
       }),
-      { numRuns: 20 },
+      // Without its bias towards short texts, which forget nothing.
+      { numRuns: 20, unbiased: true, endOnFailure: true },
     );
   });
 }
@@ -73,7 +74,7 @@ test("only what is new is read, in runs of bounded length, and logits are asked 
   await reader.readText(range(601));
   await reader.readText([...range(400), 7, 8]);
   await reader.readText([...range(400), 7, 8]);
-  assert.deepEqual(runs, [[0, 256, 0], [256, 256, 0], [512, 88, 1], [600, 1, 1], [400, 2, 1], [401, 1, 1]]); // biome-ignore format: one row
+  assert.deepEqual(runs, [[0, 128, 0], [128, 128, 0], [256, 128, 0], [384, 128, 0], [512, 88, 1], [600, 1, 1], [400, 2, 1], [401, 1, 1]]); // biome-ignore format: one row
 });
 
 test("cancelling takes effect between two runs, and the next call goes on from there", async () => {
@@ -90,7 +91,7 @@ test("cancelling takes effect between two runs, and the next call goes on from t
   await assert.rejects(reader.readText(range(900), { signal: cancel.signal }), { code: "cancelled" });
   assert.equal(runs.length, 2);
   await reader.readText(range(900));
-  assert.deepEqual(runs.slice(2), [[512, 256, 0], [768, 132, 1]]); // biome-ignore format: one row
+  assert.deepEqual(runs.slice(2, 4), [[256, 128, 0], [384, 128, 0]]); // biome-ignore format: one row
 });
 
 test("a failed run does not leave its tokens behind", async () => {
