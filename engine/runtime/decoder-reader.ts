@@ -47,14 +47,15 @@ export class DecoderReader implements DraftReader {
       );
     }
     // Tokens whose logits are wanted are always read: logits are not kept.
-    const nCommon = Math.min(commonPrefix(this.#ids, ids), ids.length - nRows);
+    const lastStart = ids.length - nRows;
+    const nCommon = Math.min(commonPrefix(this.#ids, ids), lastStart);
     const nKept = this.#decoder.holds(nCommon) ? nCommon : 0;
     for (let at = nKept; at < ids.length; at++) this.#check(ids[at]);
     for (let start = nKept, end = 0; ; start = end) {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
-      // All rows that are wanted belong to one run, the last.
+      // All rows that are wanted belong to one run, the last, however long.
       end = start + runTokens(start);
-      end = end >= ids.length ? ids.length : Math.min(end, ids.length - nRows);
+      end = end >= ids.length || start === lastStart ? ids.length : Math.min(end, lastStart);
       const part = ids.slice(start, end);
       // A run that fails leaves what it overwrote undefined.
       this.#ids = this.#ids.slice(0, start);
@@ -62,7 +63,6 @@ export class DecoderReader implements DraftReader {
       const logits = await this.#decoder.run(part, start, rows);
       this.#ids = ids.slice(0, end);
       if (end === ids.length) return logits;
-      start = end;
     }
   }
 

@@ -77,6 +77,14 @@ test("only what is new is read, in runs of bounded length, and logits are asked 
   assert.deepEqual(runs, [[0, 128, 0], [128, 128, 0], [256, 128, 0], [384, 128, 0], [512, 88, 1], [600, 1, 1], [400, 2, 1], [401, 1, 1]]); // biome-ignore format: one row
 });
 
+test("all logits of a draft come from one run, even of one longer than others", async () => {
+  const { runs, decoder } = recorder();
+  const reader = new DecoderReader(decoder, shape);
+  await reader.readDraft(range(200), range(5));
+  await reader.readDraft(range(200), range(300));
+  assert.deepEqual(runs, [[0, 128, 0], [128, 77, 6], [199, 301, 301]]); // biome-ignore format: one row
+});
+
 test("cancelling takes effect between two runs, and the next call goes on from there", async () => {
   const { runs, decoder } = recorder();
   const cancel = new AbortController();
