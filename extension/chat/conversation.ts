@@ -78,6 +78,8 @@ export class Conversation {
       this.#put(turn);
     };
     show();
+    // So that a window that closes meanwhile does not lose the question.
+    void this.#save();
     try {
       const result = await this.#answerer.ask(index, turn.question, turn.mentions, {
         signal: running.signal,

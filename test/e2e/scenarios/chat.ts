@@ -83,6 +83,8 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
   });
 
   await context.test("the conversation is there again after a reload, and a new one is empty", async () => {
+    // The editor writes what extensions store a moment later.
+    await page.waitForTimeout(2000);
     await workbench.reload();
     await workbench.openView("Longsight");
     await workbench.webview().locator("article.turn").nth(3).waitFor();
