@@ -13,6 +13,7 @@ import { chat } from "./scenarios/chat.ts";
 import { completions } from "./scenarios/completions.ts";
 import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
+import { serverAnswers, startServer } from "./scenarios/server.ts";
 import { restricted, severalFolders } from "./scenarios/workspaces.ts";
 import { followsSystemColours, Workbench, type WorkbenchOptions } from "./workbench.ts";
 import { installWorkbench } from "./workbench-install.ts";
@@ -51,6 +52,10 @@ test("the extension in a real workbench", { skip }, async (context) => {
   await scenario("engine", engine);
   await scenario("chat", chat);
   await scenario("diagnostics", diagnostics, { settings: noOtherSuggestions });
+  const { server, url, questions } = await startServer();
+  const configured = { "longsight.server.url": url, "longsight.server.model": "my-model" };
+  await scenario("server", (inner, workbench) => serverAnswers(inner, workbench, questions), { settings: configured });
+  server.close();
   await scenario("several folders", severalFolders, { folders: [fixture("library"), fixture("notes")] });
   await scenario("restricted", restricted, { asksForTrust: true });
   await scenario("appearance", appearance, { settings: { ...noOtherSuggestions, ...followsSystemColours } });

@@ -81,8 +81,12 @@ export class Workbench {
       return copy;
     });
     const dataDir = join(home, "data");
-    mkdirSync(join(dataDir, "User"), { recursive: true });
-    writeFileSync(join(dataDir, "User", "settings.json"), JSON.stringify({ ...QUIET_SETTINGS, ...options.settings }));
+    // The server counts as a machine of its own, with settings of its own for what only a machine may set.
+    for (const place of ["User", "Machine"]) {
+      mkdirSync(join(dataDir, place), { recursive: true });
+      const settings = place === "User" ? { ...QUIET_SETTINGS, ...options.settings } : (options.settings ?? {});
+      writeFileSync(join(dataDir, place, "settings.json"), JSON.stringify(settings));
+    }
     const { node, script, chromium: executablePath } = options.installed;
     const common = ["--user-data-dir", dataDir, "--extensions-dir", join(home, "extensions")];
     // Their own HOME: the server writes into it even when told not to.
