@@ -3,7 +3,10 @@ import { test } from "node:test";
 import { exactPlan } from "../../../engine/attention/plan.ts";
 import { compile } from "../../../engine/compiler/compile.ts";
 import { LongsightError } from "../../../engine/errors.ts";
+import { requiredWeights } from "../../../engine/models/tensor-names.ts";
+import type { DecoderConfig, Weights } from "../../../engine/models/types.ts";
 import { referenceLogits } from "../../../engine/reference.ts";
+import { Decoder } from "../../../engine/runtime/decoder.ts";
 import { argmax, assertClose, relativeError } from "../close.ts";
 import { decoderFixtures, decoderForTest, openForTest, storiesModels } from "../decoder-golden.ts";
 
@@ -68,6 +71,47 @@ test("stories260K in 8 bits: logits close to the golden ones", storiesModels, as
     const logits = await decoder.run(prompt_ids, 0, [prompt_ids.length - 1]);
     const error = relativeError(logits, last_prompt_logits);
     assert.ok(error <= 0.05, `relative error ${error}`);
+  }
+});
+
+/** A model with random float weights in memory. */
+function randomModel(config: DecoderConfig): { config: DecoderConfig; weights: Weights } {
+  const tensors = new Map(
+    requiredWeights(config).map(({ name, shape }, seed) => {
+      const [rows, cols] = shape.length === 2 ? shape : [1, shape[0]];
+      const data = Float32Array.from(
+        { length: rows * cols },
+        (_, i) => Math.sin(seed * 97 + i * 1.37) / Math.sqrt(cols),
+      );
+      return [name, { kind: "f32", rows, cols, data }] as const;
+    }),
+  );
+  const matrix = (name: string) => tensors.get(name)!;
+  const has = (name: string) => tensors.has(name);
+  return { config, weights: { fingerprint: "", has, matrix, vector: (name) => matrix(name).data, close: () => {} } };
+}
+
+test("heads of any even size, alone or grouped, equal the reference", async () => {
+  for (const [headSize, nHeads, nKvHeads] of [
+    [2, 4, 2],
+    [4, 3, 1],
+    [6, 2, 2],
+    [20, 2, 1],
+    [80, 2, 2],
+    [100, 2, 1],
+  ]) {
+    const model = randomModel({
+      ...{ architecture: "qwen2", nLayers: 2, hiddenSize: 32, ffnSize: 48, nHeads, nKvHeads, headSize },
+      ...{ vocabSize: 64, contextLength: 128, normEps: 1e-5, tiedEmbeddings: true, qkvBias: true, qkNorm: false },
+      rope: { theta: 10_000 },
+    });
+    const ids = Array.from({ length: 30 }, (_, i) => (i * 29) % 64);
+    const expected = referenceLogits(model.config, model.weights, ids);
+    const decoder = await Decoder.open(model, { nThreads: 1, accuracy: "float" });
+    assertClose(await decoder.run(ids.slice(0, 20), 0, [19]), expected[19], 1e-4, `prompt, ${headSize}`);
+    assertClose(await decoder.run(ids.slice(20, 29), 20, [8]), expected[28], 1e-4, `more of it, ${headSize}`);
+    assertClose(await decoder.run(ids.slice(29), 29, [0]), expected[29], 1e-4, `one token, ${headSize}`);
+    await decoder.close();
   }
 });
 
