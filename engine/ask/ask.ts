@@ -56,6 +56,8 @@ export interface AskResult {
 
 export const EXTRACTIVE = "extractive";
 const MAX_CITATIONS = 8;
+/** Places named where nothing fits. */
+const MAX_NEAREST = 3;
 /** A span with less than this share of the best one's score is about something else. */
 const MIN_SCORE_SHARE = 0.45;
 
@@ -69,7 +71,7 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
   const elapsed = () => performance.now() - start;
   const model = deps.chatModel?.name ?? EXTRACTIVE;
   if (retrieved.spans.length === 0 || !(deps.isScoped || isSupported(retrieved))) {
-    const answer = `I did not find this in ${deps.folderName}.`;
+    const answer = notFound(retrieved, deps);
     options.onText?.(answer);
     return { found: false, answer, citations: [], model, timingsMs: { citations: elapsed(), total: elapsed() } };
   }
@@ -95,6 +97,16 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
   const { messages, nGiven } = groundedPrompt(question, citations, deps.chatModel);
   const answer = await generateAnswer(deps.chatModel, messages, nGiven, options);
   return found(answer, citations.slice(0, Math.max(nGiven, ...citedNumbers(answer))));
+}
+
+/** Says that nothing fits, and where the reader may look all the same: the places are named, not cited. */
+function notFound({ spans, evidence }: Retrieved, { folderName }: AskDeps): string {
+  const nearest = spans.slice(0, MAX_NEAREST).map(({ span }) => {
+    const { file, startLine, endLine } = narrow(span, evidence.idf);
+    return `${file}:${startLine}-${endLine}`;
+  });
+  const rest = nearest.length === 0 ? "" : ` Nearest, but perhaps about something else: ${nearest.join(", ")}.`;
+  return `I did not find this in ${folderName}.${rest}`;
 }
 
 /** The best spans that are not about something else. */

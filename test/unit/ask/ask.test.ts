@@ -66,6 +66,19 @@ test("where nothing fits the answer says so and cites nothing", async (t) => {
   }
 });
 
+test("where little fits the nearest places are named, not cited", async (t) => {
+  const catalogue = await indexed(t, SERVER);
+  const question = "Which Kubernetes scheduler picks the cheapest pod for a tensor path?";
+  const { found, answer, citations } = await ask(question, { catalogue, folderName: "server" });
+  assert.deepEqual([found, citations], [false, []]);
+  const [, list] =
+    /^I did not find this in server\. Nearest, but perhaps about something else: (.+)\.$/.exec(answer) ?? [];
+  for (const place of list.split(", ")) {
+    const [, file, start, end] = /^(.+):(\d+)-(\d+)$/.exec(place) ?? [];
+    assert.ok(1 <= Number(start) && Number(end) <= SERVER[file].split("\n").length, place);
+  }
+});
+
 test("an empty folder has no answer", async (t) => {
   const { found, citations } = await ask("Where is the router?", { catalogue: await indexed(t, {}), folderName: "e" });
   assert.deepEqual([found, citations], [false, []]);
