@@ -5,6 +5,7 @@
  */
 import { BLOCK_TOKENS } from "../attention/plan.ts";
 import type { CacheType } from "../compiler/attention.ts";
+import { LongsightError } from "../errors.ts";
 
 /** float16 values are kept as their bits. */
 export type CacheArray = Float32Array | Uint16Array;
@@ -31,9 +32,8 @@ export const asFloats = (array: CacheArray): Float32Array | Float16Array =>
 export class KvCache {
   /** Tokens for which there is room: whole blocks. */
   capacity = 0;
-  /** One array per layer: [heads, capacity, headSize]. */
-  readonly keys: CacheArray[] = [];
-  readonly values: CacheArray[] = [];
+  #keys: CacheArray[] = [];
+  #values: CacheArray[] = [];
   readonly #shape: CacheShape;
 
   constructor(shape: CacheShape) {
@@ -41,17 +41,34 @@ export class KvCache {
     this.reserve(1);
   }
 
-  /** Makes room for `nTokens` in all and keeps what is stored. Returns whether the arrays were replaced. */
+  /**
+   * Makes room for `nTokens` in all and keeps what is stored. Returns whether the arrays were replaced. Errors: bad-input
+   * where memory does not suffice, which leaves the cache as it was.
+   */
   reserve(nTokens: number): boolean {
     if (nTokens <= this.capacity) return false;
     const roomy = Math.max(nTokens, this.capacity * (1 + GROWTH));
     const capacity = Math.ceil(roomy / BLOCK_TOKENS) * BLOCK_TOKENS;
-    for (const [layer, heads] of this.#shape.heads.entries()) {
-      this.keys[layer] = this.#moved(this.keys[layer], heads.length, capacity);
-      this.values[layer] = this.#moved(this.values[layer], heads.length, capacity);
+    const moved = (arrays: readonly CacheArray[]) =>
+      this.#shape.heads.map((heads, layer) => this.#moved(arrays[layer], heads.length, capacity));
+    try {
+      [this.#keys, this.#values] = [moved(this.#keys), moved(this.#values)];
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const sentence = `A text of ${nTokens} tokens needs more memory than there is; shorten it.`;
+      throw new LongsightError("bad-input", sentence, { cause: error });
     }
     this.capacity = capacity;
     return true;
+  }
+
+  /** One array per layer: [heads, capacity, headSize]. */
+  get keys(): readonly CacheArray[] {
+    return this.#keys;
+  }
+
+  get values(): readonly CacheArray[] {
+    return this.#values;
   }
 
   /** Stores the rows of `n` tokens behind the first `nPast`: keys and values [layers * nKvHeads, n, headSize]. */

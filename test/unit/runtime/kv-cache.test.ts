@@ -52,3 +52,11 @@ test("a cache grows in steps of whole blocks", () => {
   assert.ok(nGrowths < 20, `${nGrowths} growths`);
   assert.equal(cache.capacity % 64, 0);
 });
+
+test("where memory does not suffice a text is refused, and the cache stays as it was", () => {
+  const cache = new KvCache(shape);
+  cache.append(0, 9, rows(0, 9), rows(0, 9));
+  const before = stored(cache, 1, 1, 9);
+  assert.throws(() => cache.reserve(2 ** 50), { name: "LongsightError", code: "bad-input" });
+  assert.deepEqual(stored(cache, 1, 1, 9), before);
+});
