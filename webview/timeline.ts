@@ -74,7 +74,11 @@ export class Timeline {
         ],
         axes: [
           axis,
-          { ...axis, size: 64, values: (_, values) => values.map((value) => (value === null ? "" : `${value} ms`)) },
+          {
+            ...axis,
+            size: 64,
+            values: (_, values) => values.map((value) => (value === null ? "" : `${Number(value.toPrecision(2))} ms`)),
+          },
         ],
       },
       this.#data(),
