@@ -13,6 +13,7 @@ import { chat } from "./scenarios/chat.ts";
 import { completions } from "./scenarios/completions.ts";
 import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
+import { models } from "./scenarios/models.ts";
 import { serverAnswers, startServer } from "./scenarios/server.ts";
 import { restricted, severalFolders } from "./scenarios/workspaces.ts";
 import { followsSystemColours, Workbench, type WorkbenchOptions } from "./workbench.ts";
@@ -56,6 +57,7 @@ test("the extension in a real workbench", { skip }, async (context) => {
   const configured = { "longsight.server.url": url, "longsight.server.model": "my-model" };
   await scenario("server", (inner, workbench) => serverAnswers(inner, workbench, questions), { settings: configured });
   server.close();
+  await scenario("models", models);
   await scenario("several folders", severalFolders, { folders: [fixture("library"), fixture("notes")] });
   await scenario("restricted", restricted, { asksForTrust: true });
   await scenario("appearance", appearance, { settings: { ...noOtherSuggestions, ...followsSystemColours } });
