@@ -112,7 +112,9 @@ function notFound({ spans, evidence }: Retrieved, { folderName }: AskDeps): stri
 /** The best spans that are not about something else. */
 function choose({ spans }: Retrieved, limit: number): RankedSpan[] {
   const best = spans[0]?.score ?? 0;
-  return spans.filter(({ score }) => score >= MIN_SCORE_SHARE * best).slice(0, limit);
+  // In a scoped search even the best may score below zero; it is never left out.
+  const atLeast = best - (1 - MIN_SCORE_SHARE) * Math.abs(best);
+  return spans.filter(({ score }) => score >= atLeast).slice(0, limit);
 }
 
 function cite(spans: readonly RankedSpan[], { evidence }: Retrieved, catalogue: CatalogueReader): Citation[] {
