@@ -105,7 +105,8 @@ export class FolderIndex implements vscode.Disposable {
     const watcher = vscode.workspace.createFileSystemWatcher(pattern);
     const onEvent = ({ fsPath }: vscode.Uri) => {
       if (!isHead && /[\\/](\.git|node_modules)([\\/]|$)/.test(fsPath)) return;
-      this.#pending.add(fsPath);
+      // HEAD is no file of the folder: what a checkout changes is told by the other watcher.
+      if (!isHead) this.#pending.add(fsPath);
       this.#changed();
       // An index nobody has asked for yet is not built because a file was saved.
       if (this.#state.kind !== "none") this.#update.event();
