@@ -59,6 +59,7 @@ def main() -> None:
         part = np.where((np.arange(2048) >= start) & (np.arange(2048) < start + 512), sizes, 0)
         show(f"bits per byte, tokens {start}-{start + 511} of longer files", bits_per_byte(model, rows, part, batch=4))
     show("line completion", line_completion(model, sampler, args.files))
+    show("line completion without what follows", line_completion(model, sampler, args.files, infill=False))
     show("documentation to function, mean reciprocal rank", search_quality(model, sampler, args.split, 1000))
     groups = memory_gain(model, sampler, args.files // 2, 512)
     show("memory, all files", summary(groups))

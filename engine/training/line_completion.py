@@ -1,4 +1,4 @@
-"""Completing the rest of a line of held-out files, suffix first, by greedy decoding."""
+"""Completing the rest of a line of held-out files, by greedy decoding."""
 
 import difflib
 
@@ -26,8 +26,8 @@ def greedy(model: Model, ids: list[int], most: int, stop: callable) -> list[int]
     return out
 
 
-def line_completion(model: Model, sampler: Sampler, n: int, seed: int = 5) -> dict:
-    """Exact match and edit similarity of the rest of a line, cut at a random word start."""
+def line_completion(model: Model, sampler: Sampler, n: int, seed: int = 5, infill: bool = True) -> dict:
+    """Exact match and edit similarity of the rest of a line, cut anywhere. infill: suffix first; otherwise only what stands before."""
     rng, corpus = np.random.default_rng(seed), sampler.corpus
     exact, similarity, done = 0, 0.0, 0
     while done < n:
@@ -43,7 +43,8 @@ def line_completion(model: Model, sampler: Sampler, n: int, seed: int = 5) -> di
         kept = text[max(0, at - 1200) : at]
         prefix = kept[kept.find("\n") + 1 :] if at > 1200 else kept
         suffix = sampler.encode(text[at + len(rest) : at + len(rest) + 1000])[: model.config.suffix_tokens]
-        ids = [*sampler.header(file), SUF, *suffix, PRE, *sampler.encode("\n" + prefix), MID]
+        before = sampler.encode("\n" + prefix)
+        ids = [*sampler.header(file), SUF, *suffix, PRE, *before, MID] if infill else [*sampler.header(file), *before]
         out = sampler.tokenizer.decode(greedy(model, ids, 32, lambda o: "\n" in sampler.tokenizer.decode(o[-1:]))).split("\n")[0]
         exact += out.rstrip() == rest.rstrip()
         similarity += difflib.SequenceMatcher(None, out, rest).ratio()
