@@ -52,9 +52,9 @@ export async function appearance(context: TestContext, workbench: Workbench): Pr
     await context.test(`${name}: the diagnostics panel can be read`, async () => {
       await workbench.preferColours(name);
       await shoot(workbench, `diagnostics-${name}`);
-      await workbench.webview().locator(".engine dd").last().scrollIntoViewIfNeeded();
+      await workbench.webview().locator(".engine").scrollIntoViewIfNeeded();
       await shoot(workbench, `memory-${name}`);
-      await workbench.webview().locator(".tile").first().scrollIntoViewIfNeeded();
+      await workbench.webview().locator(".tiles").scrollIntoViewIfNeeded();
       await assertReadable(workbench, [
         ".tile .big",
         ".tile .note",
