@@ -44,8 +44,9 @@ export class FolderCopies {
     let nLeftOut = 0;
     for (const { path, contentHash, sizeBytes } of wanted) {
       if (contentHash === null || this.#hashes.get(path) === contentHash) continue;
-      this.#forget(path);
+      // Until the new text is there, completions copy from the old one.
       const text = await this.#read({ path, contentHash, sizeBytes });
+      this.#forget(path);
       // It has changed since: the next update brings it.
       if (text === undefined) continue;
       if (this.index.set(path, new TextEncoder().encode(text))) this.#hashes.set(path, contentHash);
