@@ -8,6 +8,7 @@ import type { FloatMatrix, Tokenizer, Weights } from "../../engine/models/types.
 import { defaultModelDir } from "../../engine/paths.ts";
 import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
+import { median } from "./rows.ts";
 
 const layers = (pattern: string): HybridLayer[] => [...pattern].map((c) => (c === "L" ? "lightning" : "retrieval"));
 const FIXED = { window: 256, blockSize: 64, routeSize: 32, routeGroup: 16, routeTopBlocks: 8, normEps: 1e-6 };
@@ -46,8 +47,6 @@ const NO_TOKENIZER: Tokenizer = {
   decode: () => "",
   id: () => undefined,
 };
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
 
 async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {
   const start = performance.now();

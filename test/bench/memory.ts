@@ -16,7 +16,7 @@ import { defaultModelDir } from "../../engine/paths.ts";
 import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import { encodeSources, openStore } from "../own-sources.ts";
-import { atLeast, atMost, type Row, told } from "./rows.ts";
+import { atLeast, atMost, median, type Row, told } from "./rows.ts";
 
 const SMALL_TOKENS = 10_000;
 const LARGE_TOKENS = 1_000_000;
@@ -49,8 +49,6 @@ async function replicate(dir: string, files: readonly RepositoryFile[], nTokens:
     }
   }
 }
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
 
 async function timed(work: () => unknown): Promise<number> {
   const startMs = performance.now();

@@ -35,4 +35,6 @@ export function formatRows(rows: readonly Row[]): string {
   return lines.join("\n");
 }
 
-export const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
+/** The middle one of the values, the greater of two; NaN where there are none. */
+export const median = (values: readonly number[]) =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;

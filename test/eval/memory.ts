@@ -6,6 +6,7 @@
  * other files of its repository (never its own file), and with a stranger's; bits are of the line's bytes. Completions
  * are made without and with the own memory.
  */
+
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,6 +29,7 @@ import { type MemoryBlock, memoryTokens } from "../../engine/runtime/hybrid-memo
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import type { RoutedMemory } from "../../engine/runtime/hybrid-routing.ts";
 import { readContent } from "../../engine/workspace/content.ts";
+import { median } from "../bench/rows.ts";
 import { isNonTestSource } from "./pool.ts";
 import { progressBar } from "./progress.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -245,7 +247,6 @@ class ByLayer {
 }
 
 const rounded = (value: number) => Number(value.toFixed(4));
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
 /** Runs the evaluation. Errors: a LongsightError where there are no repositories. */
 export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): Promise<MemoryResult> {
@@ -373,8 +374,8 @@ class Completions {
   summary() {
     return {
       exactLines: rounded(this.#exact / Math.max(this.#total.length, 1)),
-      promptMs: Math.round(median(this.#prompt)),
-      totalMs: Math.round(median(this.#total)),
+      promptMs: Math.round(median(this.#prompt) || 0),
+      totalMs: Math.round(median(this.#total) || 0),
     };
   }
 }

@@ -4,9 +4,9 @@ import { CopyIndex } from "../../engine/complete/copy-index.ts";
 import type { ModelTokenizer } from "../../engine/models/tokenizer/tokenizer.ts";
 import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+import { median } from "../bench/rows.ts";
 import { heldOutLines, randomNumbers } from "./memory.ts";
 import type { Remembered } from "./model-needles.ts";
-import { median } from "./model-speed.ts";
 
 const MAX_TOKENS = 48;
 

@@ -1,9 +1,7 @@
 /** Speed of the shipped model on this machine at this moment; medians, measured in turns so that other load falls on all. */
 import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
-
-export const median = (values: readonly number[]) =>
-  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+import { median } from "../bench/rows.ts";
 
 const SHORT_TOKENS = 1024;
 
