@@ -1,8 +1,8 @@
 /**
- * The engine's facade: what the terminal and the editor can ask for. It owns the open catalogues and the loaded models;
- * everything it does is done by the folders below it. Every call may be cancelled and fails with a LongsightError.
+ * The engine's facade: what the terminal and the editor can ask for. Everything it does is done by the folders below it.
+ * Every call may be cancelled and fails with a LongsightError. Each user of a process has an engine of its own; they
+ * share the loaded models and the folders that more than one has open, and nothing else.
  */
-import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { type AskResult as Answer, ask, type Citation } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
@@ -12,22 +12,21 @@ import { scopedCatalogue } from "./ask/scope.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
 import type { CopyIndex } from "./complete/copy-index.ts";
-import { FolderCopies } from "./complete/folder-copies.ts";
-import { fileError, LongsightError } from "./errors.ts";
-import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
+import { LongsightError } from "./errors.ts";
 import type { EncodingResult } from "./memory/encoding-job.ts";
-import { FolderMemory, type MemoryStatus } from "./memory/folder-memory.ts";
-import { type IndexResult, indexFolder } from "./memory/indexer.ts";
+import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/folder-memory.ts";
+import type { IndexResult } from "./memory/indexer.ts";
 import { openRemote } from "./memory/remote.ts";
 import type { PullResult, PushResult } from "./memory/sharing.ts";
 import type { MemoryTrace } from "./memory/trace.ts";
 import { type ChatMessage, encodeChat } from "./models/chat-template.ts";
 import { inspectModel, type ModelReport } from "./models/inspect.ts";
+import { type OpenFolder, OpenFolders } from "./open-folders.ts";
 import { type Generated, generate } from "./runtime/generate.ts";
-import { DEFAULT_MODEL } from "./runtime/loaded-model.ts";
+import { DEFAULT_MODEL, type LoadedModel } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
-import { PRIORITY } from "./runtime/scheduler.ts";
+import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
 
 export type { Citation, EncodingResult, IndexResult, MemoryStatus, MemoryTrace, ModelReport, PullResult, PushResult };
 
@@ -115,7 +114,7 @@ export interface EngineStatus {
   readonly defaultModel: string;
   /** The models in memory. */
   readonly loadedModels: readonly string[];
-  /** The folders whose indexes are open. */
+  /** The folders whose indexes are open, those of other users left out. */
   readonly folders: readonly string[];
   /** Their memories, as far as they are in use. */
   readonly memories: Readonly<Record<string, MemoryStatus>>;
@@ -124,44 +123,58 @@ export interface EngineStatus {
 export interface EngineOptions {
   /** Whether indexed folders are encoded into memory while there is nothing else to do. */
   readonly encodesInBackground?: boolean;
+  /** After how long without use a model is given back, in ms. */
+  readonly idleMs?: number;
+}
+
+/** What the engines of a process share. */
+interface Shared {
+  readonly models: ModelPool;
+  readonly folders: OpenFolders;
+  readonly encodesInBackground: boolean;
+  readonly users: Set<Engine>;
 }
 
 const COMPLETION_TOKENS = 64;
 const GENERATED_TOKENS = 256;
 
 export class Engine {
-  readonly #models = new ModelPool();
-  readonly #encodesInBackground: boolean;
-  /** Open catalogues by the folder's canonical path. */
-  readonly #catalogues = new Map<string, OpenFolder>();
+  readonly #shared: Shared;
+  #isClosed = false;
 
-  constructor({ encodesInBackground = false }: EngineOptions = {}) {
-    this.#encodesInBackground = encodesInBackground;
+  constructor(options: EngineOptions = {}, shared = share(options)) {
+    this.#shared = shared;
+    shared.users.add(this);
+  }
+
+  /** An engine for another user of this process. */
+  join(): Engine {
+    return new Engine({}, this.#shared);
   }
 
   status(): EngineStatus {
-    const memories = [...this.#catalogues].flatMap(([path, { memory }]) => (memory ? [[path, memory.status]] : []));
+    const folders = this.#shared.folders.of(this);
+    const memories = folders.flatMap(({ path, memory }) => (memory ? [[path, memory.status]] : []));
     return {
       pid: process.pid,
       rssBytes: process.memoryUsage.rss(),
       defaultModel: DEFAULT_MODEL,
-      loadedModels: this.#models.names(),
-      folders: [...this.#catalogues.keys()],
+      loadedModels: this.#shared.models.names(),
+      folders: folders.map(({ path }) => path),
       memories: Object.fromEntries(memories),
     };
   }
 
   /** Brings a folder's index up to date. */
   index(folder: string, work: Work = {}): Promise<IndexResult> {
-    return this.#index(this.#folder(folder), work);
+    return this.#index(this.#open(folder), work);
   }
 
   /** Encodes what is new in a folder into its memory. Undefined where another call has taken over. */
   async encode(folder: string, work: Work = {}): Promise<EncodingResult | undefined> {
-    const open = this.#folder(folder);
+    const open = this.#open(folder);
     await open.index(work);
-    const memory = await this.#memoryOf(open);
-    return memory.refresh(open.catalogue.files(), {
+    return this.#refresh(open, {
       signal: work.signal,
       onProgress: ({ filesDone, filesTotal }) =>
         work.onProgress?.({ kind: "work", phase: "encoding", done: filesDone, total: filesTotal }),
@@ -179,7 +192,7 @@ export class Engine {
   /** Takes over what others have encoded of a folder's contents; the folder is indexed first. */
   async pullMemory(folder: string, url: string, work: Work = {}): Promise<PullResult> {
     const remote = openRemote(url);
-    const open = this.#folder(folder);
+    const open = this.#open(folder);
     await open.index(work);
     const memory = await this.#memoryOf(open);
     await memory.attach(open.catalogue.files());
@@ -193,7 +206,7 @@ export class Engine {
   async ask(params: AskParams, work: Work = {}): Promise<AskResult> {
     const { folder, question, model, clientModel, maxCitations, paths = [] } = params;
     const startMs = performance.now();
-    const open = this.#folder(folder);
+    const open = this.#open(folder);
     if (!open.isIndexed) await this.#index(open, work);
     const indexMs = performance.now() - startMs;
     const isScoped = paths.length > 0;
@@ -213,14 +226,14 @@ export class Engine {
     const result =
       client || model === undefined
         ? await answer(client)
-        : await this.#models.use(model, PRIORITY.chat, async (loaded) => answer(chatModelOf(loaded)), work);
+        : await this.#use(model, PRIORITY.chat, async (loaded) => answer(chatModelOf(loaded)), work);
     const { citations, total } = result.timingsMs;
     return { ...result, timingsMs: { index: indexMs, citations: indexMs + citations, total: indexMs + total } };
   }
 
   /** Symbols of an indexed folder whose names hold `part`, the best first. */
   async symbols({ folder, part, limit }: SymbolsParams, work: Work = {}): Promise<FoundSymbol[]> {
-    const open = this.#folder(folder);
+    const open = this.#open(folder);
     if (!open.isIndexed) await this.#index(open, work);
     return open.catalogue
       .symbolsContaining(part, limit)
@@ -228,26 +241,29 @@ export class Engine {
   }
 
   /** Completes code at a cursor. */
-  async complete(params: CompleteParams, work: Work = {}): Promise<CompleteResult> {
+  complete(params: CompleteParams, work: Work = {}): Promise<CompleteResult> {
     const { model, folder, maxTokens, ...context } = params;
-    const repository = model === undefined && folder !== undefined ? await this.#memoryFor(folder) : undefined;
-    const copies = folder === undefined ? undefined : await this.#copiesFor(folder);
-    const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
-    const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, repository, copies };
-    return await this.#models.use(
-      model,
-      PRIORITY.completion,
-      async ({ name, reader, tokenizer }) => ({
-        ...(await completeAt(reader, tokenizer, context, options)),
-        model: name,
-      }),
-      work,
-    );
+    // The folder's memory belongs to the shipped model.
+    return this.#shared.models.keep(async () => {
+      const repository = model === undefined && folder !== undefined ? await this.#memoryFor(folder) : undefined;
+      const copies = folder === undefined ? undefined : await this.#copiesFor(folder);
+      const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
+      const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, repository, copies };
+      return await this.#use(
+        model,
+        PRIORITY.completion,
+        async ({ name, reader, tokenizer }) => ({
+          ...(await completeAt(reader, tokenizer, context, options)),
+          model: name,
+        }),
+        work,
+      );
+    });
   }
 
   /** Continues a text or answers a chat. */
   generate({ model, prompt, maxTokens, ...options }: GenerateParams, work: Work = {}): Promise<GenerateResult> {
-    return this.#models.use(
+    return this.#use(
       model,
       PRIORITY.chat,
       async ({ name, reader, tokenizer }) => {
@@ -270,24 +286,29 @@ export class Engine {
     return inspectModel(path, { signal, onProgress: (progress) => onProgress?.({ kind: "work", ...progress }) });
   }
 
-  /** Closes what is open; what is at work fails or finishes first. */
+  /** Closes what only this user has open, with the last user everything; what is at work fails or finishes first. */
   async close(): Promise<void> {
-    for (const folder of this.#catalogues.values()) await folder.close();
-    this.#catalogues.clear();
-    await this.#models.close();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { users, folders, models } = this.#shared;
+    users.delete(this);
+    models.leave(this);
+    await folders.leave(this);
+    if (users.size === 0) await models.close();
   }
 
   async #index(open: OpenFolder, work: Work): Promise<IndexResult> {
     const result = await open.index(work);
-    if (this.#encodesInBackground) void this.#encodeBehind(open);
-    if (this.#encodesInBackground || open.copies.isInUse) void open.copies.update(open.catalogue.files());
+    const { encodesInBackground } = this.#shared;
+    if (encodesInBackground) void this.#encodeBehind(open);
+    if (encodesInBackground || open.copies.isInUse) void open.copies.update(open.catalogue.files());
     return result;
   }
 
   /** Encodes what is new; what goes wrong is for the log, since nobody waits for it. */
   async #encodeBehind(open: OpenFolder): Promise<void> {
     try {
-      await (await this.#memoryOf(open)).refresh(open.catalogue.files());
+      await this.#refresh(open);
     } catch (error) {
       if (!(error instanceof LongsightError && ["cancelled", "engine-lost"].includes(error.code))) {
         console.error(`The memory of ${open.path} is incomplete: ${(error as Error).message}`);
@@ -295,16 +316,24 @@ export class Engine {
     }
   }
 
+  /** Encodes what is new; the model stays meanwhile, also while nothing is read by it. */
+  #refresh(open: OpenFolder, options?: RefreshOptions): Promise<EncodingResult | undefined> {
+    return this.#shared.models.keep(async () => {
+      const memory = await this.#memoryOf(open);
+      return await memory.refresh(open.catalogue.files(), options);
+    });
+  }
+
   /** The text that a completion in a folder may copy from; the first one waits until it is read. */
   async #copiesFor(folder: string): Promise<CopyIndex> {
-    const { copies, catalogue } = this.#folder(folder);
+    const { copies, catalogue } = this.#open(folder);
     if (!copies.isInUse) await copies.update(catalogue.files());
     return copies.index;
   }
 
   /** The memory that a completion in a folder may look at; undefined before the folder's first index. */
   async #memoryFor(folder: string): Promise<FolderMemory | undefined> {
-    const open = this.#folder(folder);
+    const open = this.#open(folder);
     if (open.memory || open.catalogue.files().length === 0) return open.memory;
     const memory = await this.#memoryOf(open);
     await memory.attach(open.catalogue.files());
@@ -312,71 +341,46 @@ export class Engine {
   }
 
   /** The memory of a folder, opened when it is first asked for: that needs the shipped model. */
-  async #memoryOf(open: OpenFolder): Promise<FolderMemory> {
+  #memoryOf(open: OpenFolder): Promise<FolderMemory> {
     const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) =>
-      this.#models.use(undefined, PRIORITY.indexing, run, { signal });
-    const { memory, tokenizer } = await this.#models.use(undefined, PRIORITY.completion, async (loaded) => loaded);
-    if (memory === undefined) throw new LongsightError("unsupported", "This model has no memory; use the shipped one.");
-    const { weights, folder, openEncoder } = memory;
-    const encoder = await openEncoder();
-    open.memory ??= new FolderMemory(open.path, { encoder, tokenizer, weights, folder, turn });
-    return open.memory;
+      this.#use(undefined, PRIORITY.indexing, run, { signal });
+    return this.#use(undefined, PRIORITY.completion, async ({ memory, tokenizer }) => {
+      if (!memory) throw new LongsightError("unsupported", "This model has no memory; use the shipped one.");
+      const { weights, folder, openEncoder } = memory;
+      const encoder = await openEncoder();
+      if (open.isClosed) throw new LongsightError("cancelled", "The folder was closed.");
+      open.memory ??= new FolderMemory(open.path, { encoder, tokenizer, weights, folder, turn });
+      return open.memory;
+    });
   }
 
-  #folder(folder: string): OpenFolder {
-    let path: string;
-    try {
-      path = realpathSync.native(folder);
-    } catch (error) {
-      throw fileError(error, folder);
-    }
-    let open = this.#catalogues.get(path);
-    if (!open) {
-      open = new OpenFolder(path);
-      this.#catalogues.set(path, open);
-    }
-    return open;
+  #use<T>(
+    model: string | undefined,
+    priority: Priority,
+    task: (model: LoadedModel) => Promise<T>,
+    work: Work = {},
+  ): Promise<T> {
+    return this.#shared.models.use(this, model, priority, task, work);
   }
+
+  #open(folder: string): OpenFolder {
+    // A call that goes on after its user has left must not open anything anew.
+    if (this.#isClosed) throw new LongsightError("engine-lost", "The engine is closing; start it anew.");
+    return this.#shared.folders.open(folder, this);
+  }
+}
+
+/** What the first engine of a process makes for all. */
+function share({ encodesInBackground = false, idleMs }: EngineOptions): Shared {
+  const folders = new OpenFolders();
+  // A folder's memory is read by the shipped model: it is opened anew together with it.
+  const onUnload = async (path: string | undefined) => {
+    if (path === undefined) for (const open of folders.all()) await open.closeMemory();
+  };
+  return { models: new ModelPool({ idleMs, onUnload }), folders, encodesInBackground, users: new Set() };
 }
 
 const sharing = (phase: string, { signal, onProgress }: Work) => ({
   signal,
   onProgress: (done: number, total: number) => onProgress?.({ kind: "work", phase, done, total }),
 });
-
-/** A folder's catalogue; indexing it happens once at a time. */
-class OpenFolder {
-  readonly path: string;
-  readonly catalogue: Catalogue;
-  readonly copies: FolderCopies;
-  /** In use from the first time it is asked for. */
-  memory: FolderMemory | undefined;
-  isIndexed = false;
-  #last: Promise<unknown> = Promise.resolve();
-
-  constructor(path: string) {
-    this.path = path;
-    this.catalogue = Catalogue.open(catalogueDir(path));
-    this.copies = new FolderCopies(path);
-  }
-
-  index({ signal, onProgress }: Work): Promise<IndexResult> {
-    const turn = this.#last.then(async () => {
-      const result = await indexFolder(this.path, {
-        catalogue: this.catalogue,
-        signal,
-        onProgress: ({ phase, nDone, nTotal }) => onProgress?.({ kind: "work", phase, done: nDone, total: nTotal }),
-      });
-      this.isIndexed = true;
-      return result;
-    });
-    this.#last = turn.catch(() => {});
-    return turn;
-  }
-
-  async close(): Promise<void> {
-    await this.#last;
-    await this.memory?.close();
-    this.catalogue.close();
-  }
-}

@@ -46,6 +46,7 @@ function layerOf(file: string): string {
   const name = parts[1].replace(/\.ts$/, "");
   if (name === "errors" || name === "paths") return "base";
   if (name.startsWith("reference")) return "reference";
+  if (name === "open-folders") return "engine";
   if (name === "engine" || name === "protocol" || name === "client") return name;
   return "entry";
 }

@@ -1,6 +1,8 @@
 /**
- * The models in memory. Each runs one request at a time, the more urgent ones first. The shipped model is small and
- * stays; of the user's models one is kept, and gives way when another is asked for.
+ * The models in memory, shared by all users of an engine: its windows. Each model runs one request at a time, the more
+ * urgent ones first. Of the models that a user names one is kept for each purpose; it gives way when that user names
+ * another for the same purpose, unless another user has it too. A model that nobody has used for a while is given back
+ * and loaded anew by the next request.
  */
 import { LongsightError } from "../errors.ts";
 import type { ModelProgress } from "../models/model-work.ts";
@@ -17,10 +19,26 @@ export interface UseOptions {
   }) => void;
 }
 
+export interface ModelPoolOptions {
+  readonly load?: typeof loadModel;
+  readonly idleMs?: number;
+  /** Called before the model at a path is given back, while nothing uses it. */
+  readonly onUnload?: (path: string | undefined) => Promise<void>;
+}
+
+/**
+ * Longer than reading a page or a short meeting between two questions, and much shorter than the night: gigabytes are
+ * loaded anew in seconds, but should not be held all day by a window in the background.
+ */
+const IDLE_MS = 10 * 60 * 1000;
+
 class Slot {
   readonly scheduler = new Scheduler();
   readonly path: string | undefined;
   model: LoadedModel | undefined;
+  /** Work that runs or waits for its turn. */
+  nAtWork = 0;
+  idleTimer: NodeJS.Timeout | undefined;
 
   constructor(path: string | undefined) {
     this.path = path;
@@ -28,53 +46,111 @@ class Slot {
 }
 
 export class ModelPool {
-  readonly #default = new Slot(undefined);
-  #chosen: Slot | undefined;
+  readonly #load: typeof loadModel;
+  readonly #idleMs: number;
+  readonly #onUnload: ModelPoolOptions["onUnload"];
+  /** By the model's path; undefined is the shipped one. */
+  readonly #slots = new Map<string | undefined, Slot>();
+  /** The paths that each user has named, by purpose. */
+  readonly #chosen = new Map<object, Map<Priority, string>>();
   #closed = false;
 
+  constructor({ load = loadModel, idleMs = IDLE_MS, onUnload }: ModelPoolOptions = {}) {
+    this.#load = load;
+    this.#idleMs = idleMs;
+    this.#onUnload = onUnload;
+  }
+
   names(): string[] {
-    return [this.#default, this.#chosen].flatMap((slot) => (slot?.model ? [slot.model.name] : []));
+    return [...this.#slots.values()].flatMap(({ model }) => (model ? [model.name] : []));
   }
 
   /** Runs `task` on a model when its turn comes, loading the model first where needed. Without a path: the shipped one. */
   use<T>(
+    user: object,
     path: string | undefined,
     priority: Priority,
     task: (model: LoadedModel) => Promise<T>,
     { signal, onProgress }: UseOptions = {},
   ): Promise<T> {
     if (this.#closed) return Promise.reject(new LongsightError("engine-lost", "The engine is closing; start it anew."));
-    const slot = path === undefined ? this.#default : this.#choose(path);
+    if (path !== undefined) this.#choose(user, path, priority);
+    const slot = this.#slot(path);
     const report = (progress: ModelProgress) => onProgress?.({ kind: "work", ...progress });
-    return slot.scheduler.run(
-      priority,
-      async () => {
-        slot.model ??= await loadModel(path, { signal, onProgress: report });
-        return await task(slot.model);
-      },
-      signal,
+    return this.#atWork(slot, () =>
+      slot.scheduler.run(
+        priority,
+        async () => {
+          slot.model ??= await this.#load(path, { signal, onProgress: report });
+          return await task(slot.model);
+        },
+        signal,
+      ),
     );
+  }
+
+  /** Keeps the shipped model in memory, once it is there, until `work` is done. */
+  keep<T>(work: () => Promise<T>): Promise<T> {
+    return this.#atWork(this.#slot(undefined), work);
+  }
+
+  /** Gives back what only this user has named. */
+  leave(user: object): void {
+    const paths = [...(this.#chosen.get(user)?.values() ?? [])];
+    this.#chosen.delete(user);
+    for (const path of paths) this.#dropUnlessChosen(path);
   }
 
   /** Waits for what runs and frees all models. */
   async close(): Promise<void> {
     this.#closed = true;
-    await unload(this.#default);
-    if (this.#chosen) await unload(this.#chosen);
+    for (const slot of this.#slots.values()) await this.#unload(slot, () => false);
   }
 
-  #choose(path: string): Slot {
-    if (this.#chosen?.path === path) return this.#chosen;
-    // The model before is freed once its requests are through; meanwhile both are in memory.
-    if (this.#chosen) void unload(this.#chosen);
-    this.#chosen = new Slot(path);
-    return this.#chosen;
+  #choose(user: object, path: string, priority: Priority): void {
+    const paths = this.#chosen.get(user) ?? new Map<Priority, string>();
+    this.#chosen.set(user, paths);
+    const before = paths.get(priority);
+    paths.set(priority, path);
+    if (before !== undefined) this.#dropUnlessChosen(before);
   }
-}
 
-function unload(slot: Slot): Promise<void> {
-  return slot.scheduler.run(PRIORITY.indexing, async () => {
-    await slot.model?.close();
-    slot.model = undefined;
-  });
+  /** Frees a model once its requests are through; meanwhile the one that takes its place may be in memory as well. */
+  #dropUnlessChosen(path: string): void {
+    const isChosen = () => [...this.#chosen.values()].some((paths) => [...paths.values()].includes(path));
+    if (!isChosen()) void this.#unload(this.#slot(path), isChosen);
+  }
+
+  #slot(path: string | undefined): Slot {
+    const slot = this.#slots.get(path) ?? new Slot(path);
+    this.#slots.set(path, slot);
+    return slot;
+  }
+
+  /** Runs work during which the slot's model is not idle. */
+  async #atWork<T>(slot: Slot, work: () => Promise<T>): Promise<T> {
+    slot.nAtWork++;
+    clearTimeout(slot.idleTimer);
+    try {
+      return await work();
+    } finally {
+      slot.nAtWork--;
+      if (slot.nAtWork === 0 && !this.#closed) {
+        const isAtWork = () => slot.nAtWork > 0;
+        slot.idleTimer = setTimeout(() => void this.#unload(slot, isAtWork), this.#idleMs).unref();
+      }
+    }
+  }
+
+  /** Frees a slot's model behind all that waits for it, unless it is wanted again by then. */
+  #unload(slot: Slot, isWanted: () => boolean): Promise<void> {
+    clearTimeout(slot.idleTimer);
+    return slot.scheduler.run(PRIORITY.indexing, async () => {
+      const { model } = slot;
+      if (!model || isWanted()) return;
+      slot.model = undefined;
+      await this.#onUnload?.(slot.path);
+      await model.close();
+    });
+  }
 }

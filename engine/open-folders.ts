@@ -1,0 +1,96 @@
+/**
+ * The folders that are open, shared by all users of an engine: its windows. A folder is opened for the first who asks
+ * for it and closed when nobody has it any more.
+ */
+import { realpathSync } from "node:fs";
+import { FolderCopies } from "./complete/folder-copies.ts";
+import type { Work } from "./engine.ts";
+import { fileError } from "./errors.ts";
+import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
+import type { FolderMemory } from "./memory/folder-memory.ts";
+import { type IndexResult, indexFolder } from "./memory/indexer.ts";
+
+export class OpenFolders {
+  /** By canonical path. */
+  readonly #folders = new Map<string, { readonly open: OpenFolder; readonly users: Set<object> }>();
+
+  /** Those that are open for a user. */
+  of(user: object): OpenFolder[] {
+    return [...this.#folders.values()].filter(({ users }) => users.has(user)).map(({ open }) => open);
+  }
+
+  all(): OpenFolder[] {
+    return [...this.#folders.values()].map(({ open }) => open);
+  }
+
+  /** The folder at a path, which stays open for the user. Errors: not-found, no-access, disk-full. */
+  open(folder: string, user: object): OpenFolder {
+    let path: string;
+    try {
+      path = realpathSync.native(folder);
+    } catch (error) {
+      throw fileError(error, folder);
+    }
+    const entry = this.#folders.get(path) ?? { open: new OpenFolder(path), users: new Set() };
+    this.#folders.set(path, entry);
+    entry.users.add(user);
+    return entry.open;
+  }
+
+  /** Closes what only this user has open, once what works there is through. */
+  async leave(user: object): Promise<void> {
+    const left: OpenFolder[] = [];
+    for (const [path, { open, users }] of this.#folders) {
+      if (!users.delete(user) || users.size > 0) continue;
+      this.#folders.delete(path);
+      left.push(open);
+    }
+    for (const open of left) await open.close();
+  }
+}
+
+/** A folder's catalogue; indexing it happens once at a time. */
+export class OpenFolder {
+  readonly path: string;
+  readonly catalogue: Catalogue;
+  readonly copies: FolderCopies;
+  /** In use from the first time it is asked for. */
+  memory: FolderMemory | undefined;
+  isIndexed = false;
+  isClosed = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string) {
+    this.path = path;
+    this.catalogue = Catalogue.open(catalogueDir(path));
+    this.copies = new FolderCopies(path);
+  }
+
+  index({ signal, onProgress }: Work): Promise<IndexResult> {
+    const turn = this.#last.then(async () => {
+      const result = await indexFolder(this.path, {
+        catalogue: this.catalogue,
+        signal,
+        onProgress: ({ phase, nDone, nTotal }) => onProgress?.({ kind: "work", phase, done: nDone, total: nTotal }),
+      });
+      this.isIndexed = true;
+      return result;
+    });
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Gives the memory's RAM back; what is encoded stays on disk. */
+  async closeMemory(): Promise<void> {
+    const { memory } = this;
+    this.memory = undefined;
+    await memory?.close();
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.#last;
+    await this.closeMemory();
+    this.catalogue.close();
+  }
+}

@@ -1,0 +1,78 @@
+/** What the users of one process share, and what they do not; a model that is idle. */
+import assert from "node:assert/strict";
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { Engine, type EngineOptions } from "../../engine/engine.ts";
+import { folderWith, PROJECT } from "./run-cli.ts";
+
+process.env.LONGSIGHT_CACHE = mkdtempSync(join(tmpdir(), "longsight-cache-"));
+const folder = realpathSync(folderWith(PROJECT));
+const other = realpathSync(folderWith({ "bread.py": "def knead(dough):\n    return dough.strip()\n" }));
+after(() => {
+  for (const path of [folder, other, process.env.LONGSIGHT_CACHE!]) rmSync(path, { recursive: true });
+});
+
+function open(context: TestContext, options?: EngineOptions): Engine {
+  const engine = new Engine(options);
+  context.after(() => engine.close());
+  return engine;
+}
+
+const question = "who takes the oldest job from the queue?";
+const place = { folder, path: "src/new.ts", prefix: "export async function takeJob(", suffix: "\n" };
+
+test("users see their own folders only, and share the models", async (context) => {
+  const one = open(context);
+  const two = one.join();
+  await one.index(folder);
+  await two.index(other);
+  assert.deepEqual(one.status().folders, [folder]);
+  assert.deepEqual(two.status().folders, [other]);
+  await one.complete(place);
+  assert.deepEqual(two.status().loadedModels, one.status().loadedModels);
+  assert.equal(two.status().loadedModels.length, 1);
+});
+
+test("a user who leaves closes nothing that another one has", async (context) => {
+  const one = open(context);
+  const two = one.join();
+  for (const engine of [one, two]) await engine.index(folder);
+  await two.complete(place);
+  await two.close();
+  assert.deepEqual(two.status().folders, []);
+  await assert.rejects(two.ask({ folder, question }), { code: "engine-lost" });
+  assert.equal((await one.ask({ folder, question })).citations[0].file, "src/queue.ts");
+  await one.complete(place);
+  assert.equal(one.status().loadedModels.length, 1);
+});
+
+test("encoding in the background ends with the last user of the folder, and leaves none of it open", async (context) => {
+  const one = open(context, { encodesInBackground: true });
+  const two = one.join();
+  await two.index(folder);
+  await two.close();
+  await delay(50);
+  const three = one.join();
+  context.after(() => three.close());
+  await three.index(folder);
+  assert.equal((await three.encode(folder))?.filesLeft, 0);
+});
+
+test("a model and its memories are given back when idle, and are there again for the next request", async (context) => {
+  const engine = open(context, { idleMs: 50 });
+  await engine.index(folder);
+  await engine.encode(folder);
+  const before = await engine.complete(place);
+  assert.ok(before.memory);
+  assert.deepEqual(Object.keys(engine.status().memories), [folder]);
+  while (engine.status().loadedModels.length > 0) await delay(10);
+  assert.deepEqual(engine.status().memories, {});
+  const again = await engine.complete(place);
+  assert.equal(again.text, before.text);
+  assert.deepEqual(again.memory?.layers, before.memory.layers);
+  while (engine.status().loadedModels.length > 0) await delay(10);
+  assert.equal((await engine.encode(folder))?.filesEncoded, 0);
+});
