@@ -6,15 +6,18 @@ import { signalOf } from "../chat/cancellation.ts";
 import type { EngineHost } from "../engine-host.ts";
 import { settings } from "../settings.ts";
 import { showError } from "../user-errors.ts";
-import { download, fileNameOf } from "./download.ts";
+import type { CatalogueModel } from "./catalogue.ts";
 import { findModels } from "./find.ts";
 import { forecastOf, sizeText } from "./forecast.ts";
+import { downloadModel, downloadOffered, offers } from "./offer.ts";
 
 type Purpose = "chat" | "completions";
 
 interface Choice extends vscode.QuickPickItem {
-  /** "" for what ships with Longsight, undefined to look for a file. */
+  /** "" for what ships with Longsight. */
   readonly path?: string;
+  /** One that is still to be downloaded; where this is not set either, a file is asked for. */
+  readonly model?: CatalogueModel;
 }
 
 /** `modelsFolder` is where downloaded models lie. */
@@ -57,6 +60,8 @@ async function pickPath(purpose: Purpose, modelsFolder: string): Promise<string 
       path,
     })),
     { label: `$(file) ${t("A GGUF file ...")}`, alwaysShow: true },
+    { label: t("To download"), kind: vscode.QuickPickItemKind.Separator },
+    ...offers(modelsFolder).filter(({ model }) => purpose === "chat" || model.completes),
   ];
   const title = purpose === "chat" ? t("Which model writes answers?") : t("Which model completes code?");
   const choice = await vscode.window.showQuickPick(choices, {
@@ -66,6 +71,7 @@ async function pickPath(purpose: Purpose, modelsFolder: string): Promise<string 
   });
   if (!choice) return undefined;
   if (choice.path !== undefined) return choice.path;
+  if (choice.model) return downloadOffered(choice.model, modelsFolder);
   const [file] = (await vscode.window.showOpenDialog({ title, filters: { GGUF: ["gguf"] } })) ?? [];
   return file?.fsPath;
 }
@@ -130,46 +136,4 @@ async function inspect(engine: EngineHost, path: string): Promise<ModelReport | 
       },
     );
   });
-}
-
-/** Asks for an address and a checksum, and downloads; the model is then offered where one is chosen. */
-async function downloadModel(folder: string): Promise<void> {
-  const { t } = vscode.l10n;
-  const url = await vscode.window.showInputBox({
-    title: t("Address of the GGUF file"),
-    prompt: t("This connects to that address; nothing else is sent."),
-    placeHolder: "https://.../model.gguf",
-    ignoreFocusOut: true,
-    validateInput: (text) => (fileNameOf(text.trim()) ? undefined : t("An https address that ends with .gguf")),
-  });
-  if (!url) return;
-  const sha256 = await vscode.window.showInputBox({
-    title: t("SHA-256 of the file"),
-    prompt: t("From the page that offers the file. Leave it empty to go without the check."),
-    ignoreFocusOut: true,
-    validateInput: (text) => (/^([0-9a-f]{64})?$/i.test(text.trim()) ? undefined : t("64 hexadecimal digits")),
-  });
-  if (sha256 === undefined) return;
-  const name = fileNameOf(url.trim()) ?? "";
-  const options = {
-    location: vscode.ProgressLocation.Notification,
-    title: t("Downloading {0}", name),
-    cancellable: true,
-  };
-  await vscode.window.withProgress(options, async (progress, token) => {
-    let shown = 0;
-    await download({
-      url: url.trim(),
-      folder,
-      sha256: sha256.trim() || undefined,
-      signal: signalOf(token),
-      onProgress: (done, total) => {
-        const percent = total === null ? 0 : Math.floor((100 * done) / total);
-        if (percent === shown && total !== null) return;
-        progress.report({ increment: percent - shown, message: total === null ? sizeText(done) : `${percent} %` });
-        shown = percent;
-      },
-    });
-  });
-  void vscode.window.showInformationMessage(t("{0} is here; it is offered where a model is chosen.", name));
 }

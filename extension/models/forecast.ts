@@ -1,5 +1,6 @@
 /** What a model will take before it is loaded, from the engine's report. All sizes are estimates and said to be. */
 import type { ModelReport } from "../../engine/protocol.ts";
+import type { CatalogueModel, Quantisation } from "./catalogue.ts";
 
 /** Tokens a conversation is reckoned with. */
 const TALK_TOKENS = 4096;
@@ -8,7 +9,7 @@ const SPARE_BYTES = 1024 ** 3;
 
 export interface Forecast {
   readonly memoryBytes: number;
-  /** Written once, when the weights are converted; 0 where that is done or not needed. */
+  /** Written once, with what is downloaded and converted; 0 where all of it is here or not needed. */
   readonly diskBytes: number;
   readonly fits: boolean;
 }
@@ -20,6 +21,22 @@ export function forecastOf({ estimatedMemory, conversion }: ModelReport, freeByt
   const isConverted = conversion === null || conversion.cached;
   const diskBytes = isConverted ? 0 : conversion.targets.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return { memoryBytes, diskBytes, fits: memoryBytes + SPARE_BYTES <= freeBytes };
+}
+
+/** Bits of a weight in the file, all parts of the format counted, and once the engine has converted it. */
+const BITS: Record<Quantisation, { readonly file: number; readonly converted: number }> = {
+  Q4_0: { file: 4.5, converted: 5 },
+  Q8_0: { file: 8.5, converted: 9 },
+  // Another rounding to 4 bits would double its error, so it becomes int8.
+  Q4_K_M: { file: 4.85, converted: 9 },
+};
+
+/** What a model of the catalogue will take once it is downloaded, before anything of it is here. */
+export function downloadForecast(model: CatalogueModel, freeBytes: number): Forecast {
+  const { file, converted } = BITS[model.quantisation];
+  const weightsBytes = Math.round((model.sizeBytes * converted) / file);
+  const memoryBytes = weightsBytes + TALK_TOKENS * model.bytesPerToken;
+  return { memoryBytes, diskBytes: model.sizeBytes + weightsBytes, fits: memoryBytes + SPARE_BYTES <= freeBytes };
 }
 
 /** A size in the unit that fits it. */

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import type { ModelReport } from "../../../engine/protocol.ts";
+import type { CatalogueModel } from "../../../extension/models/catalogue.ts";
 import { findModels } from "../../../extension/models/find.ts";
-import { forecastOf, sizeText } from "../../../extension/models/forecast.ts";
+import { downloadForecast, forecastOf, sizeText } from "../../../extension/models/forecast.ts";
 
 suite("models on this machine", () => {
   test("GGUF files and safetensors folders are found, later parts and other files are not", async (context) => {
@@ -45,6 +46,14 @@ suite("models on this machine", () => {
     assert.deepEqual(forecastOf(report(false), 8 * 1024 ** 3), { memoryBytes, diskBytes: 11, fits: true });
     assert.deepEqual(forecastOf(report(true), 2.5 * 1024 ** 3), { memoryBytes, diskBytes: 0, fits: false });
     assert.equal(forecastOf({ estimatedMemory: null } as ModelReport, 1), undefined);
+  });
+
+  test("the forecast of a download counts the file, its converted weights and a conversation", () => {
+    const model = { sizeBytes: 900, bytesPerToken: 2, quantisation: "Q4_0" } as CatalogueModel;
+    const weightsBytes = 1000;
+    const needed = { memoryBytes: weightsBytes + 4096 * 2, diskBytes: 900 + weightsBytes };
+    assert.deepEqual(downloadForecast(model, 8 * 1024 ** 3), { ...needed, fits: true });
+    assert.deepEqual(downloadForecast(model, 1024 ** 3), { ...needed, fits: false });
   });
 
   test("sizes in the unit that fits", () => {
