@@ -21,8 +21,23 @@ export async function models(context: TestContext, workbench: Workbench): Promis
   const input = page.locator(".quick-input-widget input");
   const message = (text: string) => page.locator(".notification-list-item-message", { hasText: text });
 
+  await context.test(
+    "what can be downloaded is listed with size and licence, and nothing is fetched by that",
+    async () => {
+      await workbench.command("Longsight: Download a Model...", true);
+      const row = page.locator(".quick-input-list .monaco-list-row", { hasText: "Qwen2.5 Coder 0.5B Instruct" });
+      await row.filter({ hasText: "409 MB, Apache-2.0" }).click();
+      const dialog = page.locator(".monaco-dialog-box", { hasText: "Download Qwen2.5 Coder 0.5B Instruct?" });
+      await dialog.filter({ hasText: /409 MB from huggingface\.co.*about .* of memory.*about .* of disk/s }).waitFor();
+      await page.keyboard.press("Escape");
+      await dialog.waitFor({ state: "hidden" });
+      assert.equal(await message("Downloading").count(), 0);
+    },
+  );
+
   await context.test("a file is downloaded, its checksum compared", async () => {
     await workbench.command("Longsight: Download a Model...", true);
+    await page.locator(".quick-input-list .monaco-list-row", { hasText: "From another address" }).click();
     await page.locator('.quick-input-widget input[placeholder="https://.../model.gguf"]').fill(url);
     await page.keyboard.press("Enter");
     await page.locator(".quick-input-widget .quick-input-title", { hasText: "SHA-256" }).waitFor();
