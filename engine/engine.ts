@@ -15,6 +15,7 @@ import type { CopyIndex } from "./complete/copy-index.ts";
 import { LongsightError } from "./errors.ts";
 import type { EncodingResult } from "./memory/encoding-job.ts";
 import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/folder-memory.ts";
+import { type FolderForecast as Forecast, forecastFolder } from "./memory/forecast.ts";
 import type { IndexResult } from "./memory/indexer.ts";
 import { openRemote } from "./memory/remote.ts";
 import type { PullResult, PushResult } from "./memory/sharing.ts";
@@ -64,6 +65,11 @@ export interface AskParams {
 export interface AskResult extends Omit<Answer, "timingsMs"> {
   /** From the call to each stage's end, in ms. */
   readonly timingsMs: { readonly index: number; readonly citations: number; readonly total: number };
+}
+
+export interface FolderForecast extends Forecast {
+  /** Whether there is an index already: then only what has changed is taken up. */
+  readonly isIndexed: boolean;
 }
 
 export interface SymbolsParams {
@@ -163,6 +169,17 @@ export class Engine {
       folders: folders.map(({ path }) => path),
       memories: Object.fromEntries(memories),
     };
+  }
+
+  /** What indexing a folder and encoding it into memory will take: estimates, from the sizes of its files. */
+  async forecast(folder: string, { signal }: Work = {}): Promise<FolderForecast> {
+    const { path, catalogue } = this.#open(folder);
+    return { ...(await forecastFolder(path, signal)), isIndexed: catalogue.files().length > 0 };
+  }
+
+  /** Holds a folder's encoding behind all other work, or lets it go on; what is encoded can be used all the same. */
+  pauseEncoding(folder: string, isPaused: boolean): void {
+    this.#open(folder).pauseEncoding(isPaused);
   }
 
   /** Brings a folder's index up to date. */
@@ -349,7 +366,10 @@ export class Engine {
       const { weights, folder, openEncoder } = memory;
       const encoder = await openEncoder();
       if (open.isClosed) throw new LongsightError("cancelled", "The folder was closed.");
-      open.memory ??= new FolderMemory(open.path, { encoder, tokenizer, weights, folder, turn });
+      if (!open.memory) {
+        open.memory = new FolderMemory(open.path, { encoder, tokenizer, weights, folder, turn });
+        open.pauseEncoding(open.isEncodingPaused);
+      }
       return open.memory;
     });
   }

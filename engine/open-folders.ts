@@ -57,6 +57,7 @@ export class OpenFolder {
   /** In use from the first time it is asked for. */
   memory: FolderMemory | undefined;
   isIndexed = false;
+  isEncodingPaused = false;
   isClosed = false;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -78,6 +79,13 @@ export class OpenFolder {
     });
     this.#last = turn.catch(() => {});
     return turn;
+  }
+
+  /** Holds the encoding behind all other work, or lets it go on. */
+  pauseEncoding(isPaused: boolean): void {
+    this.isEncodingPaused = isPaused;
+    if (isPaused) this.memory?.pause();
+    else this.memory?.resume();
   }
 
   /** Gives the memory's RAM back; what is encoded stays on disk. */

@@ -11,6 +11,7 @@ import type {
   CompleteResult,
   EncodingResult,
   EngineStatus,
+  FolderForecast,
   FoundSymbol,
   GenerateParams,
   GenerateResult,
@@ -56,9 +57,12 @@ const request = <P extends object, R>(method: string): EngineRequest<P, R> => ne
 export const requests = {
   initialize: request<InitializeParams, EngineStatus>("initialize"),
   status: request<object, EngineStatus>("status"),
+  forecast: request<{ folder: string }, FolderForecast>("forecast"),
   index: request<{ folder: string }, IndexResult>("index"),
   /** Encodes a folder into its memory, which the engine also does by itself behind all other work after an index. */
   encode: request<{ folder: string }, EncodingResult | null>("encode"),
+  /** Holds that encoding, or lets it go on. */
+  pauseEncoding: request<{ folder: string; isPaused: boolean }, EngineStatus>("pauseEncoding"),
   symbols: request<SymbolsParams, FoundSymbol[]>("symbols"),
   ask: request<AskParams, AskResult>("ask"),
   complete: request<CompleteParams, CompleteResult>("complete"),

@@ -110,8 +110,13 @@ handle(requests.initialize, async ({ protocolVersion, clientPid }) => {
   return engine.status();
 });
 handle(requests.status, async () => engine.status());
+handle(requests.forecast, ({ folder }, work) => engine.forecast(folder, work));
 handle(requests.index, ({ folder }, work) => engine.index(folder, work));
 handle(requests.encode, async ({ folder }, work) => (await engine.encode(folder, work)) ?? null);
+handle(requests.pauseEncoding, async ({ folder, isPaused }) => {
+  engine.pauseEncoding(folder, isPaused);
+  return engine.status();
+});
 handle(requests.symbols, (params, work) => engine.symbols(params, work));
 handle(requests.ask, (params, work) => engine.ask(params, work));
 handle(requests.complete, (params, work) => engine.complete(params, work));

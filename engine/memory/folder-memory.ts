@@ -48,6 +48,8 @@ export interface MemoryStatus {
   readonly nTokens: number;
   /** What the background work has done, null while it rests. */
   readonly encoding: EncodingProgress | null;
+  /** Whether the background work is held. */
+  readonly isPaused: boolean;
 }
 
 export interface RefreshOptions {
@@ -79,7 +81,8 @@ export class FolderMemory {
 
   get status(): MemoryStatus {
     const { nTokens, nContents, missing } = this.#memory;
-    return { nTokens, filesTotal: nContents, filesEncoded: nContents - missing.length, encoding: this.#progress };
+    const filesEncoded = nContents - missing.length;
+    return { nTokens, filesTotal: nContents, filesEncoded, encoding: this.#progress, isPaused: this.#isPaused };
   }
 
   /**

@@ -64,6 +64,24 @@ test("the engine answers over its protocol, reports as it works and ends when cl
   await untilGone(status.pid);
 });
 
+test("a folder is forecast, and its encoding held until it may go on", async (context) => {
+  const client = await start(context);
+  const statusOfMemory = async () => Object.values((await client.request(requests.status, {})).memories)[0];
+  const forecast = await client.request(requests.forecast, { folder });
+  assert.equal(forecast.isIndexed, false);
+  assert.equal(forecast.files, Object.keys(PROJECT).length);
+  await client.request(requests.pauseEncoding, { folder, isPaused: true });
+  await client.request(requests.index, { folder });
+  for (let i = 0; i < 200 && !(await statusOfMemory())?.filesTotal; i++) await delay(50);
+  await delay(200);
+  const { filesEncoded, filesTotal, isPaused } = await statusOfMemory();
+  assert.deepEqual({ filesEncoded, isPaused }, { filesEncoded: 0, isPaused: true });
+  await client.request(requests.pauseEncoding, { folder, isPaused: false });
+  for (let i = 0; i < 200 && (await statusOfMemory()).filesEncoded < filesTotal; i++) await delay(50);
+  assert.equal((await statusOfMemory()).filesEncoded, filesTotal);
+  assert.equal((await client.request(requests.forecast, { folder })).isIndexed, true);
+});
+
 test("an error keeps its code and sentence across the border", async (context) => {
   const client = await start(context);
   const asked = client.request(requests.ask, { folder: join(folder, "missing"), question: "where is it parsed?" });

@@ -39,7 +39,7 @@ test("a folder's memory follows its catalogue and encodes only contents that are
   assert.equal((await refresh())?.filesEncoded, 2);
   assert.deepEqual(
     { ...memory.status, nTokens: memory.status.nTokens > 300 },
-    { filesEncoded: 2, filesTotal: 2, nTokens: true, encoding: null },
+    { filesEncoded: 2, filesTotal: 2, nTokens: true, encoding: null, isPaused: false },
   );
   assert.ok(memory.memoryFor(place));
   const found = await memory.search("the number after one", 20);
