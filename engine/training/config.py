@@ -45,7 +45,7 @@ CONFIGS = {
     c.name: c
     for c in (
         Config("tiny", 4096, 128, 320, 4, _layers("LLRLRL"), gate_rank=32),
-        Config("small", 8192, 192, 448, 4, _layers("LLLRLLRL"), gate_rank=48),
+        Config("small", 4096, 256, 576, 4, _layers("LLLRLLRL"), gate_rank=64),
         Config("base", 8192, 256, 576, 4, _layers("LLLLLRLLLRLL"), gate_rank=64),
     )
 }
