@@ -79,6 +79,30 @@ test("where little fits the nearest places are named, not cited", async (t) => {
   }
 });
 
+test("a folder of three files answers what it holds, and nothing else", async (t) => {
+  const shop = {
+    "cart.ts": `/** Sum of the items' prices with tax and discount. */
+export function total(items: Item[], discount = 0): number {
+  return applyTax(items.reduce((sum, item) => sum + item.price * item.quantity, 0) * (1 - discount));
+}
+
+export class Cart {
+  remove(name: string) {
+    this.items = this.items.filter((item) => item.name !== name);
+  }
+}
+`,
+    "tax.ts": "export const rate = 0.19;\nexport const applyTax = (amount: number) => amount * (1 + rate);\n",
+    "README.md": "# Shop\n\nA small shop with a cart.\n",
+  };
+  const catalogue = await indexed(t, shop);
+  const asked = async (question: string) => (await ask(question, { catalogue, folderName: "shop" })).citations[0]?.file;
+  assert.equal(await asked("How is the tax rate applied?"), "tax.ts");
+  assert.equal(await asked("How do I compute the total price with a discount?"), "cart.ts");
+  assert.equal(await asked("How does the cart remove an item?"), "cart.ts");
+  for (const question of QUESTIONS) assert.equal(await asked(question), undefined, question);
+});
+
 test("an empty folder has no answer", async (t) => {
   const { found, citations } = await ask("Where is the router?", { catalogue: await indexed(t, {}), folderName: "e" });
   assert.deepEqual([found, citations], [false, []]);
