@@ -1,17 +1,19 @@
 /** The commands of the palette and of the status bar's menu. */
 import { rm } from "node:fs/promises";
 import * as vscode from "vscode";
+import { sizeText } from "../webview/amounts.ts";
 import { folderBytes } from "./diagnostics/facts.ts";
 import type { EngineHost } from "./engine-host.ts";
 import { log } from "./log.ts";
-import { sizeText } from "./models/forecast.ts";
 import { MENU_COMMAND } from "./status.ts";
 import { showError } from "./user-errors.ts";
+import { type Encoding, encodingText } from "./workspace/encoding.ts";
+import type { FolderIndex } from "./workspace/folder-index.ts";
 import { freshness } from "./workspace/freshness.ts";
 import type { Indexes } from "./workspace/indexes.ts";
 
 /** Registers the commands that need no view of their own. */
-export function registerCommands(engine: EngineHost, indexes: Indexes): vscode.Disposable {
+export function registerCommands(engine: EngineHost, indexes: Indexes, encoding: Encoding): vscode.Disposable {
   const command = (id: string, run: () => unknown) => vscode.commands.registerCommand(`longsight.${id}`, run);
   return vscode.Disposable.from(
     command("showLog", () => log.show()),
@@ -20,8 +22,9 @@ export function registerCommands(engine: EngineHost, indexes: Indexes): vscode.D
       await indexes.updateAll();
     }),
     command("clearStores", () => clearStores(engine, indexes).catch(showError)),
+    command("toggleEncoding", () => encoding.pause(!encoding.isPaused).catch(showError)),
     command("updateIndex", () => updateIndex(indexes)),
-    vscode.commands.registerCommand(MENU_COMMAND, () => showMenu(indexes)),
+    vscode.commands.registerCommand(MENU_COMMAND, () => showMenu(indexes, encoding)),
   );
 }
 
@@ -37,14 +40,15 @@ async function updateIndex(indexes: Indexes): Promise<void> {
     cancellable: true,
   };
   await vscode.window.withProgress(options, async (progress, token) => {
-    const report = () => progress.report({ message: indexes.all().map(freshness).join(", ") });
+    const said = (index: FolderIndex) => `${freshness(index)}${index.forecast ? ` (${index.forecast})` : ""}`;
+    const report = () => progress.report({ message: indexes.all().map(said).join(", ") });
     const listeners = [
       indexes.onDidChange(report),
       token.onCancellationRequested(() => {
         for (const index of indexes.all()) index.cancel();
       }),
     ];
-    await indexes.updateAll();
+    await indexes.updateAll(true);
     for (const listener of listeners) listener.dispose();
   });
 }
@@ -62,27 +66,36 @@ async function clearStores(engine: EngineHost, indexes: Indexes): Promise<void> 
   await indexes.updateAll();
 }
 
-async function showMenu(indexes: Indexes): Promise<void> {
+async function showMenu(indexes: Indexes, encoding: Encoding): Promise<void> {
+  const { t } = vscode.l10n;
   const separator = { label: "", kind: vscode.QuickPickItemKind.Separator, command: "" };
   const entries: (vscode.QuickPickItem & { command: string })[] = [
     ...indexes.all().map((index) => ({
       label: `$(folder) ${index.folder.name}`,
       description: freshness(index),
+      detail: encodingText(encoding.of(index)) ?? index.forecast ?? undefined,
       command: "longsight.updateIndex",
     })),
+    ...(encoding.isUnderWay
+      ? [
+          encoding.isPaused
+            ? { label: `$(debug-start) ${t("Go on encoding the memory")}`, command: "longsight.toggleEncoding" }
+            : { label: `$(debug-pause) ${t("Pause encoding the memory")}`, command: "longsight.toggleEncoding" },
+        ]
+      : []),
     separator,
-    { label: `$(comment-discussion) ${vscode.l10n.t("Ask about the workspace")}`, command: "longsight.ask" },
-    { label: `$(graph) ${vscode.l10n.t("Show diagnostics")}`, command: "longsight.showDiagnostics" },
+    { label: `$(comment-discussion) ${t("Ask about the workspace")}`, command: "longsight.ask" },
+    { label: `$(graph) ${t("Show diagnostics")}`, command: "longsight.showDiagnostics" },
     {
-      label: `$(symbol-misc) ${vscode.l10n.t("Choose what completes code")}`,
+      label: `$(symbol-misc) ${t("Choose what completes code")}`,
       command: "longsight.chooseCompletionModel",
     },
-    { label: `$(symbol-misc) ${vscode.l10n.t("Choose what writes answers")}`, command: "longsight.chooseChatModel" },
-    { label: `$(cloud-download) ${vscode.l10n.t("Download a model")}`, command: "longsight.downloadModel" },
-    { label: `$(sync) ${vscode.l10n.t("Bring the index up to date")}`, command: "longsight.updateIndex" },
-    { label: `$(debug-restart) ${vscode.l10n.t("Restart the engine")}`, command: "longsight.restartEngine" },
-    { label: `$(output) ${vscode.l10n.t("Show the log")}`, command: "longsight.showLog" },
-    { label: `$(gear) ${vscode.l10n.t("Settings")}`, command: "longsight.openSettings" },
+    { label: `$(symbol-misc) ${t("Choose what writes answers")}`, command: "longsight.chooseChatModel" },
+    { label: `$(cloud-download) ${t("Download a model")}`, command: "longsight.downloadModel" },
+    { label: `$(sync) ${t("Bring the index up to date")}`, command: "longsight.updateIndex" },
+    { label: `$(debug-restart) ${t("Restart the engine")}`, command: "longsight.restartEngine" },
+    { label: `$(output) ${t("Show the log")}`, command: "longsight.showLog" },
+    { label: `$(gear) ${t("Settings")}`, command: "longsight.openSettings" },
   ];
   const choice = await vscode.window.showQuickPick(entries, { title: "Longsight" });
   if (choice?.command === "longsight.openSettings") {

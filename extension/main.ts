@@ -15,6 +15,7 @@ import { registerModelCommands } from "./models/choose.ts";
 import { ServerKey } from "./models/server-key.ts";
 import { settings } from "./settings.ts";
 import { createLanguageStatus, createRestrictedStatus, createStatus } from "./status.ts";
+import { Encoding } from "./workspace/encoding.ts";
 import { Indexes } from "./workspace/indexes.ts";
 
 let running: EngineHost | undefined;
@@ -40,17 +41,19 @@ export function activate(context: vscode.ExtensionContext): void {
 /** Everything that reads the workspace or starts the engine; only in trusted workspaces. */
 function start(context: vscode.ExtensionContext, engine: EngineHost): void {
   const indexes = new Indexes(engine);
+  const encoding = new Encoding(engine, indexes);
   const completions = new CompletionProvider(engine, () => indexes.revision);
   const serverKey = new ServerKey(context.secrets);
   const answerer = new Answerer(engine, serverKey);
   context.subscriptions.push(
     indexes,
+    encoding,
     completions,
     new ChatView(context, engine, indexes, answerer),
-    new DiagnosticsPanel(context, engine, indexes, completions.counts),
-    createStatus(engine, indexes),
+    new DiagnosticsPanel(context, engine, indexes, { counts: completions.counts, encoding }),
+    createStatus(engine, indexes, encoding),
     createLanguageStatus(indexes),
-    registerCommands(engine, indexes),
+    registerCommands(engine, indexes, encoding),
     registerParticipant(indexes, answerer),
     registerModelProvider(engine, indexes, answerer),
     registerSearchTool(indexes, answerer),

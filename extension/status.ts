@@ -1,18 +1,23 @@
 /** The status bar item: what the engine and the indexes are doing, and a menu of what can be done. */
 import * as vscode from "vscode";
 import type { EngineHost } from "./engine-host.ts";
+import { type Encoding, encodingText } from "./workspace/encoding.ts";
 import { freshness } from "./workspace/freshness.ts";
 import type { Indexes } from "./workspace/indexes.ts";
 
 export const MENU_COMMAND = "longsight.showMenu";
 
 /** Keeps the item true; returns what ends it. */
-export function createStatus(engine: EngineHost, indexes: Indexes): vscode.Disposable {
+export function createStatus(engine: EngineHost, indexes: Indexes, encoding: Encoding): vscode.Disposable {
   const item = vscode.window.createStatusBarItem("longsight.status", vscode.StatusBarAlignment.Right, 100);
   item.name = "Longsight";
   item.command = MENU_COMMAND;
   const show = () => {
-    const lines = indexes.all().map((index) => `${index.folder.name}: ${freshness(index)}`);
+    const lines = indexes.all().flatMap((index) => {
+      const { folder, forecast } = index;
+      const memory = encodingText(encoding.of(index));
+      return [`${folder.name}: ${freshness(index)}`, ...(forecast ? [forecast] : []), ...(memory ? [memory] : [])];
+    });
     const { icon, text, isFailure } = summary(engine, indexes);
     item.text = `$(${icon}) ${text}`;
     item.tooltip = [text, ...lines].join("\n");
@@ -21,7 +26,12 @@ export function createStatus(engine: EngineHost, indexes: Indexes): vscode.Dispo
   };
   show();
   item.show();
-  return vscode.Disposable.from(item, engine.onDidChangeState(show), indexes.onDidChange(show));
+  return vscode.Disposable.from(
+    item,
+    engine.onDidChangeState(show),
+    indexes.onDidChange(show),
+    encoding.onDidChange(show),
+  );
 }
 
 /** What the language status says of the folder of the file that is open; returns what ends it. */

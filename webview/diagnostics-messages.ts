@@ -62,6 +62,9 @@ export interface EngineFacts {
     readonly filesEncoded: number | null;
     readonly filesTotal: number | null;
     readonly memoryTokens: number | null;
+    /** About how long encoding goes on; null while that is not known. */
+    readonly remainingMs: number | null;
+    readonly isPaused: boolean;
   }[];
   /** Suggestions by where they came from. */
   readonly sources: Readonly<Record<"cache" | "pending" | "engine", number>>;
@@ -71,6 +74,8 @@ export interface EngineFacts {
 
 export type FromDiagnostics =
   | { readonly type: "ready" }
+  /** Holds the encoding of the folders, or lets it go on. */
+  | { readonly type: "pause"; readonly isPaused: boolean }
   | {
       readonly type: "open";
       readonly folder: string;
@@ -92,8 +97,9 @@ export type ToDiagnostics =
 /** Whether a message from the panel's page is one of ours, with fields of the right types. */
 export function isFromDiagnostics(message: unknown): message is FromDiagnostics {
   if (typeof message !== "object" || message === null) return false;
-  const { type, folder, file, startLine, endLine } = message as Record<string, unknown>;
+  const { type, folder, file, startLine, endLine, isPaused } = message as Record<string, unknown>;
   if (type === "ready") return true;
+  if (type === "pause") return typeof isPaused === "boolean";
   const isPlace = typeof folder === "string" && typeof file === "string";
   return type === "open" && isPlace && typeof startLine === "number" && typeof endLine === "number";
 }

@@ -1,6 +1,7 @@
 /** The diagnostics panel's page: what the engine did, how long it took, and what it looked at. */
 import "@vscode-elements/elements/dist/vscode-badge/index.js";
 import "@vscode-elements/elements/dist/vscode-collapsible/index.js";
+import { durationText } from "./amounts.ts";
 import { stackedBar } from "./bars.ts";
 import type { EngineFacts, FromDiagnostics, ToDiagnostics, Trace } from "./diagnostics-messages.ts";
 import { element } from "./element.ts";
@@ -29,6 +30,8 @@ class DiagnosticsPage {
   readonly #list = element("tbody");
   readonly #details = element("section", "details");
   readonly #engine = element("section", "engine");
+  /** Stays the same button while the facts around it are drawn anew, so that it keeps the focus. */
+  readonly #pause = element("button", "pause", [], { type: "button" });
   #facts: EngineFacts;
   /** Undefined: the last one that has something to show. */
   #chosen: number | undefined;
@@ -48,12 +51,15 @@ class DiagnosticsPage {
       ]),
       this.#list,
     ]);
+    this.#pause.addEventListener("click", () => {
+      editor.postMessage({ type: "pause", isPaused: !this.#facts.folders.some(({ isPaused }) => isPaused) });
+    });
     document.body.replaceChildren(
       this.#tiles,
       section(strings.timeline, this.#timeline.node),
       section(strings.requests, element("div", "scroll", [table])),
       section(strings.chosen, this.#details),
-      section(strings.engineAndStores, this.#engine),
+      section(strings.engineAndStores, element("div", "", [this.#engine, this.#pause])),
     );
     this.add(traces);
     this.setFacts(facts);
@@ -223,16 +229,18 @@ class DiagnosticsPage {
       [strings.startTime, ms(startMs)],
       [strings.models, models.join(", ") || "–"],
       [strings.onDisk, mb(storeBytes)],
-      ...folders.map(
-        ({ name, freshness, nFiles, nTokensAbout, filesEncoded, filesTotal, memoryTokens }): [string, string] => {
-          const about = nTokensAbout === null ? "" : `, ${strings.about} ${count(nTokensAbout)} ${strings.tokens}`;
-          const memory =
-            filesTotal === null
-              ? ""
-              : ` · ${strings.memory}: ${filesEncoded}/${filesTotal}, ${count(memoryTokens)} ${strings.tokens}`;
-          return [name, nFiles === null ? freshness : `${freshness}${about}${memory}`];
-        },
-      ),
+      ...folders.map(({ name, freshness, nFiles, nTokensAbout, memoryTokens, ...memoryFacts }): [string, string] => {
+        const { filesEncoded, filesTotal, remainingMs, isPaused } = memoryFacts;
+        const about = nTokensAbout === null ? "" : `, ${strings.about} ${count(nTokensAbout)} ${strings.tokens}`;
+        const memory =
+          filesTotal === null
+            ? ""
+            : ` · ${strings.memory}: ${filesEncoded}/${filesTotal}, ${count(memoryTokens)} ${strings.tokens}`;
+        const isOpen = filesEncoded !== null && filesTotal !== null && filesEncoded < filesTotal;
+        const left = remainingMs === null ? "" : `, ${strings.about} ${durationText(remainingMs)} ${strings.left}`;
+        const rest = isOpen ? (isPaused ? `, ${strings.paused}` : left) : "";
+        return [name, nFiles === null ? freshness : `${freshness}${about}${memory}${rest}`];
+      }),
     ];
     this.#engine.replaceChildren(
       element(
@@ -241,6 +249,9 @@ class DiagnosticsPage {
         facts.flatMap(([name, value]) => [element("dt", "", [name]), element("dd", "", [value])]),
       ),
     );
+    const isPaused = folders.some((folder) => folder.isPaused);
+    this.#pause.textContent = isPaused ? strings.goOn : strings.pause;
+    this.#pause.hidden = !isPaused && folders.every(({ filesEncoded, filesTotal }) => filesEncoded === filesTotal);
   }
 }
 

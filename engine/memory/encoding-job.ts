@@ -89,6 +89,8 @@ export class EncodingJob {
     let isFull = false;
     const bytesTotal = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let bytesDone = 0;
+    if (files.length > 0)
+      options.onProgress?.({ filesDone: 0, filesTotal: files.length, tokensDone: 0, remainingMs: null });
     for (const [i, file] of files.entries()) {
       if (options.signal?.aborted) throw cancelled();
       const nTokens = await this.#encode(file, options.signal);

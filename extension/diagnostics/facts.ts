@@ -35,6 +35,8 @@ export async function gatherFacts(
         filesEncoded: memory?.filesEncoded ?? null,
         filesTotal: memory?.filesTotal ?? null,
         memoryTokens: memory?.nTokens ?? null,
+        remainingMs: memory?.encoding?.remainingMs ?? null,
+        isPaused: memory?.isPaused ?? false,
       };
     }),
     sources: counts.sources,

@@ -6,6 +6,7 @@ import type { CompletionCounts } from "../completion/provider.ts";
 import type { EngineHost } from "../engine-host.ts";
 import { setPage } from "../panel-page.ts";
 import { showError } from "../user-errors.ts";
+import type { Encoding } from "../workspace/encoding.ts";
 import type { Indexes } from "../workspace/indexes.ts";
 import { folderBytes, gatherFacts } from "./facts.ts";
 import { diagnosticsStrings } from "./strings.ts";
@@ -21,17 +22,24 @@ export class DiagnosticsPanel implements vscode.Disposable {
   readonly #engine: EngineHost;
   readonly #indexes: Indexes;
   readonly #counts: CompletionCounts;
+  readonly #encoding: Encoding;
   readonly #command: vscode.Disposable;
   #panel: vscode.WebviewPanel | undefined;
   #storeBytes: number | null = null;
   #changed = new Set<Trace>();
   #ends: (() => void)[] = [];
 
-  constructor(context: vscode.ExtensionContext, engine: EngineHost, indexes: Indexes, counts: CompletionCounts) {
+  constructor(
+    context: vscode.ExtensionContext,
+    engine: EngineHost,
+    indexes: Indexes,
+    { counts, encoding }: { readonly counts: CompletionCounts; readonly encoding: Encoding },
+  ) {
     this.#context = context;
     this.#engine = engine;
     this.#indexes = indexes;
     this.#counts = counts;
+    this.#encoding = encoding;
     this.#command = vscode.commands.registerCommand("longsight.showDiagnostics", () => this.#show());
   }
 
@@ -52,6 +60,7 @@ export class DiagnosticsPanel implements vscode.Disposable {
     panel.webview.onDidReceiveMessage((message: unknown) => {
       if (!isFromDiagnostics(message)) return;
       if (message.type === "ready") void this.#sendSnapshot();
+      else if (message.type === "pause") void this.#pause(message.isPaused);
       else openPlace(vscode.Uri.file(message.folder), message).catch(showError);
     });
     panel.onDidDispose(() => {
@@ -69,6 +78,11 @@ export class DiagnosticsPanel implements vscode.Disposable {
     );
     setPage(panel.webview, this.#context.extensionUri, "diagnostics", title);
     void this.#countStore();
+  }
+
+  async #pause(isPaused: boolean): Promise<void> {
+    await this.#encoding.pause(isPaused).catch(showError);
+    await this.#sendFacts();
   }
 
   async #sendSnapshot(): Promise<void> {

@@ -2,13 +2,14 @@
 import { freemem } from "node:os";
 import * as vscode from "vscode";
 import { type ModelReport, requests } from "../../engine/protocol.ts";
+import { durationText, sizeText } from "../../webview/amounts.ts";
 import { signalOf } from "../chat/cancellation.ts";
 import type { EngineHost } from "../engine-host.ts";
 import { settings } from "../settings.ts";
 import { showError } from "../user-errors.ts";
 import type { CatalogueModel } from "./catalogue.ts";
 import { findModels } from "./find.ts";
-import { forecastOf, sizeText } from "./forecast.ts";
+import { forecastOf } from "./forecast.ts";
 import { downloadModel, downloadOffered, offers } from "./offer.ts";
 
 type Purpose = "chat" | "completions";
@@ -79,14 +80,16 @@ async function pickPath(purpose: Purpose, modelsFolder: string): Promise<string 
 /** Shows what the model is and will take; true where the user wants it. */
 async function isAgreed(engine: EngineHost, path: string, purpose: Purpose): Promise<boolean> {
   const { t } = vscode.l10n;
+  const startMs = performance.now();
   const report = await inspect(engine, path);
   if (!report) return false;
+  const lookedMs = performance.now() - startMs;
   const problem = problemOf(report, purpose);
   if (problem) {
     void vscode.window.showErrorMessage(problem);
     return false;
   }
-  const forecast = forecastOf(report, freemem());
+  const forecast = forecastOf(report, freemem(), lookedMs);
   const lines = [
     t("{0} million weights, {1} on disk.", Math.round(report.nParameters / 1e6), sizeText(report.fileBytes)),
     ...(forecast
@@ -94,6 +97,17 @@ async function isAgreed(engine: EngineHost, path: string, purpose: Purpose): Pro
       : []),
     ...(forecast && forecast.diskBytes > 0
       ? [t("Converting it once takes about {0} of disk.", sizeText(forecast.diskBytes))]
+      : []),
+    ...(forecast
+      ? [
+          forecast.convertMs > 0
+            ? t(
+                "Ready about {0} after it is first used, later after about {1}.",
+                durationText(forecast.convertMs + forecast.loadMs),
+                durationText(forecast.loadMs),
+              )
+            : t("Ready about {0} after it is first used.", durationText(forecast.loadMs)),
+        ]
       : []),
     ...(forecast && !forecast.fits ? [t("That is more than is free: the machine may become slow.")] : []),
   ];

@@ -5,7 +5,7 @@ import { mkdir, open, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { LongsightError } from "../../engine/errors.ts";
-import { sizeText } from "./forecast.ts";
+import { sizeText } from "../../webview/amounts.ts";
 
 export interface Download {
   readonly url: string;

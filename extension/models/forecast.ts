@@ -4,6 +4,9 @@ import type { CatalogueModel, Quantisation } from "./catalogue.ts";
 
 /** Tokens a conversation is reckoned with. */
 const TALK_TOKENS = 4096;
+/** Bytes of converted weights a second that are loaded, and written when nothing has to be rounded: a model of 0.5B took 0.7 s and 0.5 s. */
+const LOAD_RATE = 400e6;
+const WRITE_RATE = 200e6;
 /** What is left to everything else on the machine. */
 const SPARE_BYTES = 1024 ** 3;
 
@@ -14,13 +17,28 @@ export interface Forecast {
   readonly fits: boolean;
 }
 
-/** What loading takes on a machine with so much free memory; undefined where the report does not say. */
-export function forecastOf({ estimatedMemory, conversion }: ModelReport, freeBytes: number): Forecast | undefined {
+export interface LoadForecast extends Forecast {
+  /** Converting the weights, once; 0 where that is done or not needed. */
+  readonly convertMs: number;
+  readonly loadMs: number;
+}
+
+/**
+ * What loading takes on a machine with so much free memory; undefined where the report does not say. Making the report
+ * took `lookedMs`: where weights are rounded it has read and rounded all of them, as converting will.
+ */
+export function forecastOf(
+  { estimatedMemory, conversion }: ModelReport,
+  freeBytes: number,
+  lookedMs: number,
+): LoadForecast | undefined {
   if (!estimatedMemory) return undefined;
   const memoryBytes = estimatedMemory.weightsBytes + TALK_TOKENS * estimatedMemory.bytesPerToken;
   const isConverted = conversion === null || conversion.cached;
   const diskBytes = isConverted ? 0 : conversion.targets.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { memoryBytes, diskBytes, fits: memoryBytes + SPARE_BYTES <= freeBytes };
+  const convertMs = diskBytes === 0 ? 0 : Math.max(lookedMs, (1000 * diskBytes) / WRITE_RATE);
+  const loadMs = (1000 * estimatedMemory.weightsBytes) / LOAD_RATE;
+  return { memoryBytes, diskBytes, convertMs, loadMs, fits: memoryBytes + SPARE_BYTES <= freeBytes };
 }
 
 /** Bits of a weight in the file, all parts of the format counted, and once the engine has converted it. */
@@ -37,9 +55,4 @@ export function downloadForecast(model: CatalogueModel, freeBytes: number): Fore
   const weightsBytes = Math.round((model.sizeBytes * converted) / file);
   const memoryBytes = weightsBytes + TALK_TOKENS * model.bytesPerToken;
   return { memoryBytes, diskBytes: model.sizeBytes + weightsBytes, fits: memoryBytes + SPARE_BYTES <= freeBytes };
-}
-
-/** A size in the unit that fits it. */
-export function sizeText(bytes: number): string {
-  return bytes >= 1024 ** 3 ? `${(bytes / 1024 ** 3).toFixed(1)} GB` : `${Math.ceil(bytes / 1024 ** 2)} MB`;
 }

@@ -2,10 +2,11 @@
 import { existsSync } from "node:fs";
 import { freemem } from "node:os";
 import * as vscode from "vscode";
+import { sizeText } from "../../webview/amounts.ts";
 import { signalOf } from "../chat/cancellation.ts";
 import { CATALOGUE, type CatalogueModel, pathOf } from "./catalogue.ts";
 import { type Download, download, fileNameOf } from "./download.ts";
-import { downloadForecast, sizeText } from "./forecast.ts";
+import { downloadForecast } from "./forecast.ts";
 
 /** A line of a list of models to choose from. */
 export interface Offer extends vscode.QuickPickItem {

@@ -5,6 +5,7 @@ import type { EngineHost } from "../engine-host.ts";
 import { log } from "../log.ts";
 import { isCancelled, sentenceOf } from "../user-errors.ts";
 import { Coalesced } from "./coalesce.ts";
+import { forecastText, isAgreed } from "./folder-forecast.ts";
 import { gitFolderOf, revisionOf } from "./revision.ts";
 
 /** Files change in bursts (a checkout, a build); the index follows when the burst is over. */
@@ -27,6 +28,8 @@ export class FolderIndex implements vscode.Disposable {
   #pending = new Set<string>();
   #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
   #state: IndexState = { kind: "none" };
+  /** What the folder's first index and its memory will take; null where there is an index. */
+  #forecast: string | null = null;
 
   /** `changed` is called whenever the state or the number of pending files changes. */
   constructor(folder: vscode.WorkspaceFolder, engine: EngineHost, changed: () => void) {
@@ -49,11 +52,19 @@ export class FolderIndex implements vscode.Disposable {
     return this.#pending.size;
   }
 
-  /** Brings the index up to date; a second call while one runs waits for that one. */
-  async update(): Promise<void> {
+  /** Estimates for the first index of the folder, in two sentences; null where they are not known or it is there. */
+  get forecast(): string | null {
+    return this.#forecast;
+  }
+
+  /**
+   * Brings the index up to date; a second call while one runs waits for that one. A first index that takes much is made
+   * where the user has asked for it or agrees.
+   */
+  async update(isAsked = false): Promise<void> {
     if (!this.#running) {
       const abort = new AbortController();
-      const done = this.#run(abort.signal).finally(() => {
+      const done = this.#run(abort.signal, isAsked).finally(() => {
         this.#running = undefined;
       });
       this.#running = { done, abort };
@@ -72,13 +83,17 @@ export class FolderIndex implements vscode.Disposable {
     for (const disposable of this.#disposables) disposable.dispose();
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
+  async #run(signal: AbortSignal, isAsked: boolean): Promise<void> {
     const taken = this.#pending;
     this.#pending = new Set();
     const before = this.#state;
     this.#set(before.kind === "ready" ? before : { kind: "indexing", done: 0, total: null });
     try {
       const folder = this.folder.uri.fsPath;
+      if (before.kind !== "ready" && !(await this.#isWanted(signal, isAsked))) {
+        this.#set({ kind: "none" });
+        return;
+      }
       const revision = await revisionOf(folder);
       const result = await this.#engine.request(
         requests.index,
@@ -93,12 +108,24 @@ export class FolderIndex implements vscode.Disposable {
       log.info(
         `${this.folder.name}: ${result.files} files in the index, ${result.indexed} taken up, ${Math.round(result.ms)} ms.`,
       );
+      this.#forecast = null;
       this.#set({ kind: "ready", result, revision });
     } catch (error) {
       for (const path of taken) this.#pending.add(path);
       if (isCancelled(error)) this.#set(before.kind === "indexing" ? { kind: "none" } : before);
       else this.#set({ kind: "failed", sentence: sentenceOf(error) });
     }
+  }
+
+  /** Says what the first index will take; whether it shall be made. */
+  async #isWanted(signal: AbortSignal, isAsked: boolean): Promise<boolean> {
+    // No trace: this is a look at the folder, no work on it.
+    const forecast = await this.#engine.ask(requests.forecast, { folder: this.folder.uri.fsPath }, { signal });
+    if (forecast.isIndexed) return true;
+    this.#forecast = forecastText(forecast);
+    log.info(`${this.folder.name}: ${this.#forecast}`);
+    this.#changed();
+    return isAsked || (await isAgreed(this.folder.name, forecast));
   }
 
   #watch(pattern: vscode.RelativePattern, isHead = false): void {

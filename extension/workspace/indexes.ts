@@ -36,9 +36,9 @@ export class Indexes implements vscode.Disposable {
     return (folder && this.#byFolder.get(folder.uri.toString())) ?? this.all()[0];
   }
 
-  /** Brings those indexes up to date that are not. */
-  async updateAll(): Promise<void> {
-    await Promise.all(this.all().map((index) => index.update()));
+  /** Brings those indexes up to date that are not; `isAsked`: the user wants it now. */
+  async updateAll(isAsked = false): Promise<void> {
+    await Promise.all(this.all().map((index) => index.update(isAsked)));
   }
 
   dispose(): void {

@@ -1,5 +1,7 @@
 /** The diagnostics panel shows what really happened, and the built-in chat's participant answers without a sign-in. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { Workbench } from "../workbench.ts";
 
@@ -70,6 +72,20 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
     const facts = panel.locator(".engine");
     await facts.locator("text=/running, process \\d+/").waitFor();
     assert.match((await facts.textContent()) ?? "", /Index of \d+ files.*memory: \d+\/\d+/);
+  });
+
+  await context.test("what the index and the memory would take was said before they were made", async () => {
+    assert.match(workbench.log(), /library: 6 files, about [\d,]+ tokens\. The index takes about 1 s and 1 MB of disk/);
+  });
+
+  await context.test("encoding is paused by a command, said so, and goes on at the panel's button", async () => {
+    await workbench.command("Longsight: Pause or Go On Encoding the Memory");
+    writeFileSync(join(workbench.folders[0], "src", "shelves.py"), "def shelf_of(book):\n    return book.shelf\n");
+    await panel.locator(".engine", { hasText: /memory: 6\/7, [\d,]+ tokens, paused/ }).waitFor();
+    await page.locator('.statusbar-item[aria-label*="Memory: 6 of 7 files, paused"]').waitFor();
+    await panel.locator("button.pause", { hasText: "Go on encoding" }).click();
+    await panel.locator(".engine", { hasText: "memory: 7/7" }).waitFor();
+    await panel.locator("button.pause").waitFor({ state: "hidden" });
   });
 }
 

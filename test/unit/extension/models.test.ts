@@ -6,7 +6,7 @@ import { suite, test } from "node:test";
 import type { ModelReport } from "../../../engine/protocol.ts";
 import type { CatalogueModel } from "../../../extension/models/catalogue.ts";
 import { findModels } from "../../../extension/models/find.ts";
-import { downloadForecast, forecastOf, sizeText } from "../../../extension/models/forecast.ts";
+import { downloadForecast, forecastOf } from "../../../extension/models/forecast.ts";
 
 suite("models on this machine", () => {
   test("GGUF files and safetensors folders are found, later parts and other files are not", async (context) => {
@@ -43,9 +43,12 @@ suite("models on this machine", () => {
         conversion: { cached, targets: [{ sizeBytes: 5 }, { sizeBytes: 6 }] },
       }) as unknown as ModelReport;
     const memoryBytes = 2 * 1024 ** 3 + 4096 * 1024;
-    assert.deepEqual(forecastOf(report(false), 8 * 1024 ** 3), { memoryBytes, diskBytes: 11, fits: true });
-    assert.deepEqual(forecastOf(report(true), 2.5 * 1024 ** 3), { memoryBytes, diskBytes: 0, fits: false });
-    assert.equal(forecastOf({ estimatedMemory: null } as ModelReport, 1), undefined);
+    const loadMs = (2 * 1024 ** 3) / 400e3;
+    const first = { memoryBytes, diskBytes: 11, convertMs: 700, loadMs, fits: true };
+    assert.deepEqual(forecastOf(report(false), 8 * 1024 ** 3, 700), first);
+    const later = { memoryBytes, diskBytes: 0, convertMs: 0, loadMs, fits: false };
+    assert.deepEqual(forecastOf(report(true), 2.5 * 1024 ** 3, 700), later);
+    assert.equal(forecastOf({ estimatedMemory: null } as ModelReport, 1, 1), undefined);
   });
 
   test("the forecast of a download counts the file, its converted weights and a conversation", () => {
@@ -54,10 +57,5 @@ suite("models on this machine", () => {
     const needed = { memoryBytes: weightsBytes + 4096 * 2, diskBytes: 900 + weightsBytes };
     assert.deepEqual(downloadForecast(model, 8 * 1024 ** 3), { ...needed, fits: true });
     assert.deepEqual(downloadForecast(model, 1024 ** 3), { ...needed, fits: false });
-  });
-
-  test("sizes in the unit that fits", () => {
-    assert.equal(sizeText(1.5 * 1024 ** 3), "1.5 GB");
-    assert.equal(sizeText(3 * 1024 ** 2 + 1), "4 MB");
   });
 });
