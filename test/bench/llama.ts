@@ -20,6 +20,10 @@ interface LlamaLibrary {
 
 interface LlamaModel {
   init(): Promise<boolean>;
+  tokenize(text: string, special: boolean): Uint32Array;
+  detokenize(ids: Uint32Array, special: boolean): string;
+  tokenBos(): number;
+  isEogToken(id: number): boolean;
   dispose(): Promise<void>;
 }
 
@@ -75,6 +79,20 @@ export class Llama {
     const [index] = this.#context.addToBatch(0, nPast, Uint32Array.from(ids), Uint32Array.of(ids.length - 1));
     await this.#context.decodeBatch();
     return this.#context.sampleToken(index, this.#sampler);
+  }
+
+  /** A text's ids behind the first token of all. */
+  encode(text: string): number[] {
+    return [this.#model.tokenBos(), ...this.#model.tokenize(text, false)];
+  }
+
+  decode(ids: readonly number[]): string {
+    return this.#model.detokenize(Uint32Array.from(ids), false);
+  }
+
+  /** Whether an id ends a text; small models without a token for it begin the next one. */
+  isEnd(id: number): boolean {
+    return this.#model.isEogToken(id) || id === this.#model.tokenBos();
   }
 
   /**
