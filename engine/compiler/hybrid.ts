@@ -5,7 +5,8 @@
  * decoder: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; bias_start and
  * bias_end int64 [2] (windowBiasRange); for every retrieval layer memory.<layer>.keys and .values [nMemory, headSize]
  * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize]; query.<layer> [1, n, routeSize], the routing queries of
- * single tokens, whose mean's direction is a group's query; attention.<layer> [nMemory + ...], of the last token, memory
+ * single tokens, whose mean's direction is a group's query; heads.<layer> [at most routeGroup, nHeads, headSize], the last
+ * tokens' own queries with the score scale multiplied in; attention.<layer> [nMemory + ...], of the last token, memory
  * first (windowAttention).
  *
  * encoder: ids [b, n] of b sequences -> keys and values [b, n, headSize] of the memory layer; routing
@@ -151,7 +152,7 @@ class HybridCompiler {
 
   #retrieval(layer: number, u: Value, range: BiasRange, maxTokens: number): Value {
     const graph = this.#graph;
-    const { hiddenSize, nHeads, headSize, routeSize, normEps } = this.#config;
+    const { hiddenSize, nHeads, headSize, routeSize, routeGroup, normEps } = this.#config;
     const name = `blk.${layer}`;
     const vector = (part: string) => this.#weights.vector(`${name}.${part}`);
     const qkv = this.#stacked(`${name}.attn_qkv`, [`${name}.attn_q`, `${name}.attn_kv`]);
@@ -190,6 +191,9 @@ class HybridCompiler {
     });
     const route = this.#linear(u, `${name}.route_q`, `query.${layer}`);
     graph.output(route, "float32", [1, "n", routeSize]);
+    const lastRows = [graph.ints(-routeGroup), graph.ints(Number.MAX_SAFE_INTEGER), graph.ints(0)];
+    const [asked] = graph.nodes("Slice", [query, ...lastRows], [`heads.${layer}`]);
+    graph.output(asked, "float32", [`nAsked.${layer}`, nHeads, headSize]);
     const [newest] = graph.nodes("Identity", [attention], [`attention.${layer}`]);
     graph.output(newest, "float32", [`nKeys.${layer}`]);
     const joined = graph.node("Reshape", [mixed, graph.ints(1, -1, hiddenSize)]);

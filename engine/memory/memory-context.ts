@@ -3,9 +3,17 @@ import { MEMORY_CLASSES, type MemoryClass } from "../models/hybrid-config.ts";
 import type { MemoryTokens } from "../runtime/hybrid.ts";
 import { type MemoryBlock, memoryTokens } from "../runtime/hybrid-memory.ts";
 import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
+import type { BlockHit } from "./block-index.ts";
+import { type Candidate, rankBlocks } from "./block-scan.ts";
 import type { Encoded, RepositoryMemory } from "./repository-memory.ts";
 import { folderOf } from "./source-class.ts";
 import type { LayerTrace, MemoryTrace, TracedBlock } from "./trace.ts";
+
+/** Landmarks propose so many times the blocks that are chosen. */
+const CANDIDATES = 4;
+
+/** What rough keys may change of a choice's attention, as the sum of all differences of its weights. */
+const TOLERANCE = 0.1;
 
 /** A place to be completed. Lines are of the file as it is in the editor. */
 export interface CompletionPlace {
@@ -53,13 +61,13 @@ export class MemoryContext implements RoutedMemory {
     this.#imported = memory.importedBy(place.path, place.head);
   }
 
-  select(layer: number, query: Float32Array): MemoryTokens {
+  select(layer: number, query: Float32Array, heads?: Float32Array): MemoryTokens {
     const startMs = performance.now();
     const bytesBefore = this.#memory.bytesRead;
     const { routeTopBlocks, headSize } = this.#memory.config;
     let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
-    while (chosen === undefined) chosen = this.#choose(query, routeTopBlocks);
+    while (chosen === undefined) chosen = this.#choose(layer, routeTopBlocks, query, heads);
     const last = { query, chosen };
     const looked = this.#layers.get(layer) ?? { last, refreshes: 0, looks: 0, seen: new Map() };
     looked.last = last;
@@ -108,16 +116,39 @@ export class MemoryContext implements RoutedMemory {
   }
 
   /** The best blocks with their tokens; undefined where one of them could not be read. */
-  #choose(query: Float32Array, k: number): (Chosen & { readonly stored: MemoryBlock })[] | undefined {
+  #choose(
+    layer: number,
+    k: number,
+    query: Float32Array,
+    heads: Float32Array | undefined,
+  ): (Chosen & { readonly stored: MemoryBlock })[] | undefined {
     const found: (Chosen & { readonly stored: MemoryBlock })[] = [];
-    for (const { block, score } of this.#memory.top(query, k, (candidate) => !this.#isShown(candidate))) {
-      const tokens = this.#memory.read(block);
+    const hits = this.#memory.top(query, heads ? CANDIDATES * k : k, (candidate) => !this.#isShown(candidate));
+    const ranked =
+      heads && hits.length > k ? this.#rank(layer, k, heads, hits) : hits.map((hit) => ({ hit, isRough: false }));
+    if (ranked === undefined) return undefined;
+    for (const { hit, isRough } of ranked) {
+      const { block, score } = hit;
+      const tokens = this.#memory.read(block, isRough ? "rough" : "exact");
       if (!tokens) return undefined;
       const nTokens = tokens.keys.scales.length;
       const memoryClass = MEMORY_CLASSES.indexOf(this.#classOf(block));
       found.push({ block, score, nTokens, stored: { tokens, start: 0, end: nTokens, class: memoryClass } });
     }
     return found;
+  }
+
+  /** The best of the hits by their keys; undefined where one of them could not be read. */
+  #rank(layer: number, k: number, heads: Float32Array, hits: readonly BlockHit[]) {
+    const candidates: Candidate[] = [];
+    for (const { block } of hits) {
+      const keys = this.#memory.scan(block);
+      if (!keys) return undefined;
+      const memoryClass = MEMORY_CLASSES.indexOf(this.#classOf(block));
+      candidates.push({ keys, biases: this.#memory.classBiases(layer, memoryClass) });
+    }
+    const { best, rough } = rankBlocks(heads, candidates, k, TOLERANCE);
+    return best.map((i) => ({ hit: hits[i], isRough: rough.has(i) }));
   }
 
   /** Whether the prompt itself shows what the block holds. */

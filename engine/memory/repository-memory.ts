@@ -4,10 +4,10 @@
  */
 import type { HybridModel } from "../models/hybrid.ts";
 import type { HybridConfig } from "../models/hybrid-config.ts";
-import type { StoredTokens } from "../runtime/hybrid-memory.ts";
+import type { QuantisedRows, StoredTokens } from "../runtime/hybrid-memory.ts";
 import type { BlockHit, BlockIndex } from "./block-index.ts";
 import { type CompletionPlace, MemoryContext } from "./memory-context.ts";
-import { type LineRange, type Segment, SegmentDamage } from "./segment.ts";
+import { type BlockPart, type LineRange, type Segment, SegmentDamage } from "./segment.ts";
 import type { SegmentStore } from "./segment-store.ts";
 import { ImportNames } from "./source-class.ts";
 
@@ -34,8 +34,11 @@ export interface FoundBlock extends LineRange {
   readonly score: number;
 }
 
-/** Blocks that were read lately are kept, up to this size. */
+/** Parts of blocks that were read lately are kept, up to this size. */
 const WORKING_SET_BYTES = 16 * 1024 * 1024;
+
+/** What was read of a block. */
+type Parts = Partial<Record<BlockPart, ArrayBuffer>>;
 
 /** Segments that are opened before other work gets its turn: some milliseconds. */
 const FILES_AT_ONCE = 64;
@@ -53,10 +56,18 @@ export class RepositoryMemory {
   /** The contents that each block of the index belongs to. */
   readonly #owners: (Encoded | undefined)[] = [];
   /** Least lately used first. */
-  readonly #workingSet = new Map<number, StoredTokens>();
+  readonly #workingSet = new Map<number, Parts>();
   #workingSetBytes = 0;
   #nTokens = 0;
   #bytesRead = 0;
+
+  /** What a retrieval layer's heads add to the scores of a block of a class (its index): [nHeads]. */
+  classBiases(layer: number, memoryClass: number): Float32Array {
+    const table = this.#weights.vector(`blk.${layer}.class_bias`);
+    const { nHeads } = this.config;
+    const nClasses = table.length / nHeads;
+    return Float32Array.from({ length: nHeads }, (_, head) => table[head * nClasses + memoryClass]);
+  }
 
   constructor({ config, weights }: HybridModel, store: SegmentStore, index: BlockIndex) {
     this.config = config;
@@ -196,24 +207,37 @@ export class RepositoryMemory {
     return this.#imports.importedBy(path, text);
   }
 
+  /** The keys of a block as their high plane has them; undefined as with `read`. */
+  scan(block: number): QuantisedRows | undefined {
+    const { segment, firstBlock } = this.at(block).owner;
+    const { high } = this.#partsOf(block, ["high"]) ?? {};
+    return high && segment.keysOf(block - firstBlock, high);
+  }
+
   /**
-   * The tokens of a block. Undefined where its segment turns out to be damaged or gone: then the whole segment has left
-   * the memory and is missing.
+   * The tokens of a block, with `rough` keys from their high plane alone. Undefined where its segment turns out to be
+   * damaged or gone: then the whole segment has left the memory and is missing.
    */
-  read(block: number): StoredTokens | undefined {
-    const kept = this.#workingSet.get(block);
-    if (kept) {
-      this.#workingSet.delete(block);
-      this.#workingSet.set(block, kept);
-      return kept;
-    }
+  read(block: number, keys: "exact" | "rough" = "exact"): StoredTokens | undefined {
+    const { segment, firstBlock } = this.at(block).owner;
+    const { high, low, values } =
+      this.#partsOf(block, keys === "exact" ? ["high", "low", "values"] : ["high", "values"]) ?? {};
+    if (!high || !values) return undefined;
+    const at = block - firstBlock;
+    return { keys: segment.keysOf(at, high, keys === "exact" ? low : undefined), values: segment.valuesOf(at, values) };
+  }
+
+  /** At least the parts of a block that are wanted. */
+  #partsOf(block: number, wanted: readonly BlockPart[]): Parts | undefined {
+    const kept = this.#workingSet.get(block) ?? {};
+    const lacking = wanted.filter((part) => kept[part] === undefined);
     const { owner } = this.at(block);
     const { id, segment, firstBlock } = owner;
     try {
-      const tokens = segment.read(block - firstBlock);
-      this.#bytesRead += segment.blockBytes(block - firstBlock);
-      this.#keep(block, tokens);
-      return tokens;
+      const read = lacking.length > 0 ? segment.readParts(block - firstBlock, lacking) : {};
+      this.#bytesRead += sizeOf(read);
+      this.#keep(block, { ...kept, ...read }, sizeOf(read));
+      return this.#workingSet.get(block);
     } catch (error) {
       if (!(error instanceof SegmentDamage)) throw error;
       this.#store.discard(id, error.message);
@@ -222,13 +246,14 @@ export class RepositoryMemory {
     }
   }
 
-  #keep(block: number, tokens: StoredTokens): void {
-    this.#workingSet.set(block, tokens);
-    this.#workingSetBytes += bytesOf(tokens);
+  #keep(block: number, parts: Parts, addedBytes: number): void {
+    this.#workingSet.delete(block);
+    this.#workingSet.set(block, parts);
+    this.#workingSetBytes += addedBytes;
     for (const [oldest, dropped] of this.#workingSet) {
-      if (this.#workingSetBytes <= WORKING_SET_BYTES) break;
+      if (this.#workingSetBytes <= WORKING_SET_BYTES || oldest === block) break;
       this.#workingSet.delete(oldest);
-      this.#workingSetBytes -= bytesOf(dropped);
+      this.#workingSetBytes -= sizeOf(dropped);
     }
   }
 
@@ -239,10 +264,9 @@ export class RepositoryMemory {
     for (let block = firstBlock; block < firstBlock + segment.nBlocks; block++) {
       this.#owners[block] = undefined;
       const kept = this.#workingSet.get(block);
-      if (kept && this.#workingSet.delete(block)) this.#workingSetBytes -= bytesOf(kept);
+      if (kept && this.#workingSet.delete(block)) this.#workingSetBytes -= sizeOf(kept);
     }
   }
 }
 
-const bytesOf = ({ keys, values }: StoredTokens) =>
-  keys.values.byteLength + keys.scales.byteLength + values.values.byteLength + values.scales.byteLength;
+const sizeOf = (parts: Parts) => Object.values(parts).reduce((sum, { byteLength }) => sum + byteLength, 0);

@@ -12,8 +12,8 @@ import type { HybridModel } from "../models/hybrid.ts";
 import { removeAbandoned, temporaryName } from "../models/temporary-file.ts";
 import { Segment, SegmentDamage, type SegmentShape, SegmentWriter, segmentBytes } from "./segment.ts";
 
-/** Raised whenever the same file is encoded to other blocks. */
-const ENCODING_VERSION = 1;
+/** Raised whenever the same file is encoded to other blocks, or blocks are stored in another form. */
+const ENCODING_VERSION = 2;
 
 /** A use is written down when the last one was so long ago: the order of eviction needs no more. */
 const TOUCH_MS = 24 * 60 * 60 * 1000;

@@ -2,13 +2,16 @@
  * One file's encoded blocks on disk. A segment is written once, under a temporary name, and never changed.
  *
  *   head     magic, version, headSize, routeSize, blockSize, nTokens, head's size; id [32]
- *            per block: first and last line, CRC-32 of its payload; landmark [routeSize] in float16
+ *            per block: first and last line, CRC-32 of each of its parts; landmark [routeSize] in float16
  *            CRC-32 of the head so far
- *   payload  per block of n tokens: keys int8 [n, headSize], values int8 [n, headSize], float16 scales of the keys [n]
- *            and of the values [n] (engine/models/default/FORMAT.md, Memory)
+ *   high     per block of n tokens: the high plane of its keys' codes [n, headSize] (key-planes.ts), their float16
+ *            scales [n]
+ *   low      per block: the low plane
+ *   values   per block: int8 [n, headSize], float16 scales [n] (engine/models/default/FORMAT.md, Memory)
  *
  * Numbers are little-endian. The head is read when a memory is opened and its checksum covers all that stays in RAM; a
- * block is read, and its own checksum compared, when a text attends to it.
+ * part of a block is read, and its own checksum compared, when a text needs it: many blocks' high planes are compared, few
+ * blocks' values are used.
  */
 import {
   closeSync,
@@ -25,10 +28,11 @@ import {
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { fileError } from "../errors.ts";
-import type { StoredTokens } from "../runtime/hybrid-memory.ts";
+import type { QuantisedRows, StoredTokens } from "../runtime/hybrid-memory.ts";
+import { joinCodes, planeBytes, splitCodes } from "./key-planes.ts";
 
 const MAGIC = Buffer.from("LSMEMSEG");
-const VERSION = 1;
+const VERSION = 2;
 const FIXED_BYTES = 64;
 const ID_AT = 32;
 
@@ -46,17 +50,43 @@ export interface LineRange {
   readonly endLine: number;
 }
 
+/** What can be read of a block by itself, in the order of the file. */
+const PARTS = ["high", "low", "values"] as const;
+export type BlockPart = (typeof PARTS)[number];
+
+/** 32-bit numbers of a block in the head: two lines, and one checksum for each part. */
+const TABLE_WIDTH = 2 + PARTS.length;
+
 /** A segment is not what was written: `message` says how, for the log. */
 export class SegmentDamage extends Error {}
 
 const nBlocksOf = (nTokens: number, { blockSize }: SegmentShape) => Math.ceil(nTokens / blockSize);
-const tokenBytes = ({ headSize }: SegmentShape) => 2 * headSize + 4;
 const headBytes = (nTokens: number, shape: SegmentShape) =>
-  FIXED_BYTES + nBlocksOf(nTokens, shape) * (12 + 2 * shape.routeSize) + 4;
+  FIXED_BYTES + nBlocksOf(nTokens, shape) * (4 * TABLE_WIDTH + 2 * shape.routeSize) + 4;
+
+/** The size of a part of a block of `n` tokens. */
+function partBytes(part: BlockPart, n: number, { headSize }: SegmentShape): number {
+  if (part === "values") return n * headSize + 2 * n;
+  return planeBytes(n * headSize) + (part === "high" ? 2 * n : 0);
+}
+
+/** Where a block's part begins in a segment of `nTokens`. */
+function partAt(part: BlockPart, block: number, nTokens: number, shape: SegmentShape): number {
+  const whole = Math.floor(nTokens / shape.blockSize);
+  const rest = nTokens % shape.blockSize;
+  let at = headBytes(nTokens, shape) + block * partBytes(part, shape.blockSize, shape);
+  for (const before of PARTS.slice(0, PARTS.indexOf(part))) {
+    at += whole * partBytes(before, shape.blockSize, shape) + partBytes(before, rest, shape);
+  }
+  return at;
+}
 
 /** A segment's size on disk. */
 export function segmentBytes(nTokens: number, shape: SegmentShape): number {
-  return headBytes(nTokens, shape) + nTokens * tokenBytes(shape);
+  const nBlocks = nBlocksOf(nTokens, shape);
+  if (nBlocks === 0) return headBytes(nTokens, shape);
+  const last = nTokens - (nBlocks - 1) * shape.blockSize;
+  return partAt("values", nBlocks - 1, nTokens, shape) + partBytes("values", last, shape);
 }
 
 /** Writes a segment block by block, so that a long file needs no more memory than a short one. */
@@ -68,7 +98,6 @@ export class SegmentWriter {
   readonly #nTokens: number;
   readonly #head: Buffer;
   #nBlocks = 0;
-  #at: number;
 
   /** Starts the segment `id` (32 bytes) of `nTokens`. Errors: disk-full, no-access. */
   static create(path: string, tempPath: string, id: Uint8Array, nTokens: number, shape: SegmentShape): SegmentWriter {
@@ -93,30 +122,33 @@ export class SegmentWriter {
     this.#fd = fd;
     this.#shape = shape;
     this.#nTokens = nTokens;
-    this.#at = headBytes(nTokens, shape);
-    this.#head = Buffer.alloc(this.#at);
+    this.#head = Buffer.alloc(headBytes(nTokens, shape));
     MAGIC.copy(this.#head);
-    const sizes = [VERSION, shape.headSize, shape.routeSize, shape.blockSize, nTokens, this.#at];
+    const sizes = [VERSION, shape.headSize, shape.routeSize, shape.blockSize, nTokens, this.#head.length];
     for (const [i, size] of sizes.entries()) this.#head.writeUInt32LE(size, MAGIC.length + 4 * i);
     this.#head.set(id, ID_AT);
   }
 
   /** Appends the tokens of one block with its landmark [routeSize]. Errors: disk-full. */
   append({ keys, values }: StoredTokens, landmark: Float32Array, { startLine, endLine }: LineRange): void {
-    const payload = Buffer.concat([keys.values, values.values, keys.scales, values.scales].map(bytesOf));
-    this.#write(payload, this.#at);
-    this.#at += payload.length;
     const block = this.#nBlocks++;
-    const tables = nBlocksOf(this.#nTokens, this.#shape);
-    for (const [i, value] of [startLine, endLine, crc32(payload)].entries()) {
-      this.#head.writeUInt32LE(value, FIXED_BYTES + 12 * block + 4 * i);
+    const { high, low } = splitCodes(keys.values);
+    const parts = { high: [high, keys.scales], low: [low], values: [values.values, values.scales] };
+    const checksums = PARTS.map((part) => {
+      const bytes = Buffer.concat(parts[part].map(bytesOf));
+      this.#write(bytes, partAt(part, block, this.#nTokens, this.#shape));
+      return crc32(bytes);
+    });
+    for (const [i, value] of [startLine, endLine, ...checksums].entries()) {
+      this.#head.writeUInt32LE(value, FIXED_BYTES + 4 * (TABLE_WIDTH * block + i));
     }
-    this.#head.set(bytesOf(new Float16Array(landmark)), FIXED_BYTES + 12 * tables + 2 * this.#shape.routeSize * block);
+    const landmarks = FIXED_BYTES + 4 * TABLE_WIDTH * nBlocksOf(this.#nTokens, this.#shape);
+    this.#head.set(bytesOf(new Float16Array(landmark)), landmarks + 2 * this.#shape.routeSize * block);
   }
 
   /** Makes the segment visible, whole. Errors: disk-full, no-access. */
   commit(): void {
-    if (this.#at !== segmentBytes(this.#nTokens, this.#shape)) throw new Error("a segment's blocks are missing");
+    if (this.#nBlocks !== nBlocksOf(this.#nTokens, this.#shape)) throw new Error("a segment's blocks are missing");
     const end = this.#head.length - 4;
     this.#head.writeUInt32LE(crc32(this.#head.subarray(0, end)), end);
     this.#write(this.#head, 0);
@@ -162,7 +194,7 @@ export class Segment {
   /** When it was last used, in ms. */
   readonly usedMs: number;
   readonly #shape: SegmentShape;
-  /** [nBlocks, 3]: first line, last line, checksum. */
+  /** [nBlocks, TABLE_WIDTH]: first line, last line, checksums. */
   readonly #tables: Uint32Array;
 
   private constructor(path: string, nTokens: number, usedMs: number, shape: SegmentShape, tables: Uint32Array) {
@@ -197,8 +229,9 @@ export class Segment {
       const end = head.length - 4;
       if (head.readUInt32LE(end) !== crc32(head.subarray(0, end))) throw new SegmentDamage("its head has changed");
       const nBlocks = nBlocksOf(nTokens, shape);
-      const tables = new Uint32Array(copyOf(head, FIXED_BYTES, 12 * nBlocks));
-      const landmarks = new Float16Array(copyOf(head, FIXED_BYTES + 12 * nBlocks, 2 * nBlocks * shape.routeSize));
+      const tables = new Uint32Array(copyOf(head, FIXED_BYTES, 4 * TABLE_WIDTH * nBlocks));
+      const at = FIXED_BYTES + 4 * TABLE_WIDTH * nBlocks;
+      const landmarks = new Float16Array(copyOf(head, at, 2 * nBlocks * shape.routeSize));
       return { segment: new Segment(path, nTokens, mtimeMs, shape, tables), landmarks: new Float32Array(landmarks) };
     } finally {
       closeSync(fd);
@@ -213,7 +246,7 @@ export class Segment {
   }
 
   get nBlocks(): number {
-    return this.#tables.length / 3;
+    return this.#tables.length / TABLE_WIDTH;
   }
 
   /** On disk. */
@@ -222,42 +255,56 @@ export class Segment {
   }
 
   lines(block: number): LineRange {
-    return { startLine: this.#tables[3 * block], endLine: this.#tables[3 * block + 1] };
+    return { startLine: this.#tables[TABLE_WIDTH * block], endLine: this.#tables[TABLE_WIDTH * block + 1] };
   }
 
-  /** The payload's size of a block. */
-  blockBytes(block: number): number {
-    return this.#tokensOf(block) * tokenBytes(this.#shape);
+  tokensOf(block: number): number {
+    return Math.min(this.#shape.blockSize, this.nTokens - block * this.#shape.blockSize);
   }
 
   /** The tokens of a block. Throws SegmentDamage where they are not what was written. */
   read(block: number): StoredTokens {
-    const { headSize, blockSize } = this.#shape;
-    const n = this.#tokensOf(block);
-    const position = headBytes(this.nTokens, this.#shape) + block * blockSize * tokenBytes(this.#shape);
-    let payload: Buffer;
+    const { high, low, values } = this.readParts(block, PARTS) as Record<BlockPart, ArrayBuffer>;
+    return { keys: this.keysOf(block, high, low), values: this.valuesOf(block, values) };
+  }
+
+  /** Some parts of a block. Throws SegmentDamage where they are not what was written. */
+  readParts(block: number, parts: readonly BlockPart[]): Partial<Record<BlockPart, ArrayBuffer>> {
+    const read: Partial<Record<BlockPart, ArrayBuffer>> = {};
     let fd: number | undefined;
     try {
       fd = openSync(this.path, "r");
-      payload = readAt(fd, position, this.blockBytes(block));
+      for (const part of parts) {
+        const nBytes = partBytes(part, this.tokensOf(block), this.#shape);
+        const bytes = readAt(fd, partAt(part, block, this.nTokens, this.#shape), nBytes);
+        if (crc32(bytes) !== this.#tables[TABLE_WIDTH * block + 2 + PARTS.indexOf(part)]) {
+          throw new SegmentDamage(`its block ${block} has changed`);
+        }
+        read[part] = copyOf(bytes, 0, nBytes);
+      }
+      return read;
     } catch (error) {
       if (error instanceof SegmentDamage) throw error;
       throw new SegmentDamage((error as { code?: unknown }).code === "ENOENT" ? "it is gone" : String(error));
     } finally {
       if (fd !== undefined) closeSync(fd);
     }
-    if (crc32(payload) !== this.#tables[3 * block + 2]) throw new SegmentDamage(`its block ${block} has changed`);
-    const buffer = copyOf(payload, 0, payload.length);
-    const rows = (at: number) => new Int8Array(buffer, at * n * headSize, n * headSize);
-    const scales = (at: number) => new Float16Array(buffer, 2 * n * headSize + at * 2 * n, n);
+  }
+
+  /** A block's keys, of both planes or, roughly, of the high one. */
+  keysOf(block: number, high: ArrayBuffer, low?: ArrayBuffer): QuantisedRows {
+    const n = this.tokensOf(block);
+    const nCodes = n * this.#shape.headSize;
+    const plane = new Uint8Array(high, 0, planeBytes(nCodes));
     return {
-      keys: { values: rows(0), scales: scales(0) },
-      values: { values: rows(1), scales: scales(1) },
+      values: joinCodes(plane, low && new Uint8Array(low), nCodes),
+      scales: new Float16Array(high.slice(plane.length)),
     };
   }
 
-  #tokensOf(block: number): number {
-    return Math.min(this.#shape.blockSize, this.nTokens - block * this.#shape.blockSize);
+  valuesOf(block: number, values: ArrayBuffer): QuantisedRows {
+    const nCodes = this.tokensOf(block) * this.#shape.headSize;
+    return { values: new Int8Array(values, 0, nCodes), scales: new Float16Array(values.slice(nCodes)) };
   }
 }
 

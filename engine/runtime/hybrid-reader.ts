@@ -92,15 +92,12 @@ export class HybridReader implements DraftReader {
     // No token has asked for anything yet: the first ones are read twice, the first time for their queries alone.
     if (this.#routing.isEmpty) {
       const first = ids.slice(0, this.#decoder.config.routeGroup);
-      this.#routing.push((await this.#decoder.read(this.#decoder.start(), first, { signal })).queries);
+      this.#routing.push(await this.#decoder.read(this.#decoder.start(), first, { signal }));
     }
     const tokens = this.#routing.tokens(memory);
-    const { logits, queries, attention } = await this.#decoder.read(this.#state, ids, {
-      signal,
-      nRows,
-      memory: tokens,
-    });
-    this.#routing.push(queries);
+    const result = await this.#decoder.read(this.#state, ids, { signal, nRows, memory: tokens });
+    const { logits, attention } = result;
+    this.#routing.push(result);
     for (const [layer, seen] of tokens) {
       const weights = attention.get(layer)?.subarray(0, seen.classes.length);
       if (weights) memory.attended?.(layer, seen, weights);

@@ -4,15 +4,18 @@
  * steps and refreshed when the query has moved away).
  */
 import type { HybridConfig } from "../models/hybrid-config.ts";
-import { groupQuery, type MemoryTokens } from "./hybrid.ts";
+import { groupQuery, type MemoryTokens, type ReadResult } from "./hybrid.ts";
 
 /** By the index of a retrieval layer. */
 export type ByLayer<T> = ReadonlyMap<number, T>;
 
 /** A memory that is too large to attend to as a whole. */
 export interface RoutedMemory {
-  /** What a retrieval layer shall see, given its routing query [routeSize] of unit length. */
-  select(layer: number, query: Float32Array): MemoryTokens;
+  /**
+   * What a retrieval layer shall see, given its routing query [routeSize] of unit length, and what its heads ask keys for,
+   * [nHeads, headSize]: the mean over the last tokens, the score scale multiplied in.
+   */
+  select(layer: number, query: Float32Array, heads?: Float32Array): MemoryTokens;
   /** Told the attention [nTokens] of the newest token to what was selected for a layer, the mean over the heads. */
   attended?(layer: number, tokens: MemoryTokens, weights: Float32Array): void;
 }
@@ -26,11 +29,17 @@ interface Choice {
   readonly tokens: MemoryTokens;
 }
 
-/** The routing queries of a text's last tokens and the choice they led to. */
+/** What tokens of a text asked a layer for. */
+interface Asked {
+  readonly queries: Float32Array;
+  readonly heads: Float32Array;
+}
+
+/** The queries of a text's last tokens and the choice they led to. */
 export class Routing {
   readonly #config: HybridConfig;
-  /** By layer, [at most routeGroup tokens, routeSize]. */
-  #recent: ByLayer<Float32Array> = new Map();
+  /** By layer, of at most routeGroup tokens: routing queries [n, routeSize], heads' queries [n, nHeads, headSize]. */
+  #recent: ByLayer<Asked> = new Map();
   #choices = new Map<number, Choice>();
 
   constructor(config: HybridConfig) {
@@ -49,16 +58,16 @@ export class Routing {
     return this.#recent.size === 0;
   }
 
-  /** Takes up the routing queries of the tokens that were read, [n, routeSize] by layer. */
-  push(queries: ByLayer<Float32Array>): void {
-    const { routeGroup, routeSize } = this.#config;
-    const recent = new Map<number, Float32Array>();
+  /** Takes up what the tokens that were read asked for. */
+  push({ queries, heads }: Pick<ReadResult, "queries" | "heads">): void {
+    const { routeGroup, routeSize, hiddenSize } = this.#config;
+    const recent = new Map<number, Asked>();
     for (const [layer, added] of queries) {
-      const old = this.#recent.get(layer) ?? new Float32Array(0);
-      const all = new Float32Array(old.length + added.length);
-      all.set(old);
-      all.set(added, old.length);
-      recent.set(layer, all.slice(-routeGroup * routeSize));
+      const old = this.#recent.get(layer);
+      recent.set(layer, {
+        queries: lastOf(old?.queries, added, routeGroup * routeSize),
+        heads: lastOf(old?.heads, heads.get(layer), routeGroup * hiddenSize),
+      });
     }
     this.#recent = recent;
   }
@@ -70,14 +79,32 @@ export class Routing {
 
   /** What each layer shall see next. */
   tokens(memory: RoutedMemory): ByLayer<MemoryTokens> {
-    for (const [layer, queries] of this.#recent) {
-      const query = groupQuery(queries, this.#config.routeSize, this.#config.routeGroup);
+    const { routeSize, routeGroup, hiddenSize } = this.#config;
+    for (const [layer, { queries, heads }] of this.#recent) {
+      const query = groupQuery(queries, routeSize, routeGroup);
       const choice = this.#choices.get(layer);
       if (choice && cosine(choice.query, query) > DRIFT_COSINE) continue;
-      this.#choices.set(layer, { query, tokens: memory.select(layer, query) });
+      this.#choices.set(layer, { query, tokens: memory.select(layer, query, meanRow(heads, hiddenSize)) });
     }
     return new Map([...this.#choices].map(([layer, { tokens }]) => [layer, tokens]));
   }
+}
+
+const NOTHING = new Float32Array(0);
+
+/** The last `length` numbers of both. */
+function lastOf(old: Float32Array = NOTHING, added: Float32Array = NOTHING, length: number): Float32Array {
+  const all = new Float32Array(old.length + added.length);
+  all.set(old);
+  all.set(added, old.length);
+  return all.slice(-length);
+}
+
+/** The mean of rows of `size` numbers. */
+function meanRow(rows: Float32Array, size: number): Float32Array {
+  const mean = new Float32Array(size);
+  for (const [i, x] of rows.entries()) mean[i % size] += (x * size) / rows.length;
+  return mean;
 }
 
 /** Of vectors of unit length. */

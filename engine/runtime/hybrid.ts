@@ -33,6 +33,11 @@ export interface ReadResult {
   readonly logits: Float32Array;
   /** Per retrieval layer the routing queries of the last run's tokens, [n, routeSize]: see groupQuery. */
   readonly queries: ReadonlyMap<number, Float32Array>;
+  /**
+   * Per retrieval layer what the last routeGroup tokens of the last run, or all if it had fewer, ask memory keys for:
+   * [n, nHeads, headSize], with the score scale multiplied in.
+   */
+  readonly heads: ReadonlyMap<number, Float32Array>;
   /** Per retrieval layer the last token's attention, the mean over the heads: memory tokens first, then the rest. */
   readonly attention: ReadonlyMap<number, Float32Array>;
 }
@@ -108,7 +113,7 @@ export class HybridDecoder {
       ...memory,
       ...state.inputs(),
     };
-    const names = this.#retrievalLayers.flatMap((layer) => [`query.${layer}`, `attention.${layer}`]);
+    const names = this.#retrievalLayers.flatMap((layer) => [`query.${layer}`, `heads.${layer}`, `attention.${layer}`]);
     const fetches = { logits: null, ...Object.fromEntries(names.map((name) => [name, null])), ...state.outputs(n) };
     const results = await this.#session.run(feeds, fetches);
     state.advance(n);
@@ -117,6 +122,7 @@ export class HybridDecoder {
     return {
       logits: results.logits.data as Float32Array,
       queries: byLayer("query"),
+      heads: byLayer("heads"),
       attention: byLayer("attention"),
     };
   }

@@ -97,8 +97,7 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
     const state = decoder.start();
     const cut = ids.length - STEPS;
     const recycling = new Routing(decoder.config);
-    const { queries } = await decoder.read(state, ids.slice(0, cut), { memory: dense });
-    recycling.push(queries);
+    recycling.push(await decoder.read(state, ids.slice(0, cut), { memory: dense }));
     let current = new Map<number, number[]>();
     for (const id of ids.slice(cut)) {
       chosen = new Map();
@@ -121,7 +120,7 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
         },
       });
       const step = await decoder.read(state, [id], { memory: dense });
-      recycling.push(step.queries);
+      recycling.push(step);
       kept.push(
         ...shares(step.attention, current, chosen, (block) => [starts[block], starts[block] + blocks[block].end]),
       );

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { rankBlocks } from "../../../engine/memory/block-scan.ts";
 import { MEMORY_CLASSES } from "../../../engine/models/hybrid-config.ts";
 import { HybridReference } from "../../../engine/reference-hybrid.ts";
 import { HybridDecoder } from "../../../engine/runtime/hybrid.ts";
@@ -137,6 +138,51 @@ test("what the prompt shows of its own file is left out, the rest has the class 
   assert.deepEqual(pathsOf("imported"), ["A/TWO.TS"]);
   assert.deepEqual(pathsOf("same_folder"), ["A/THREE.TS"]);
   assert.deepEqual(pathsOf("other"), ["B/FOUR.TS"]);
+  await encoder.close();
+});
+
+test("of the blocks that landmarks propose those are chosen that the heads attend to most, and only what that needs is read", async (context) => {
+  const files = new Map([
+    ["A/ONE.TS", sampleText(1, 150)],
+    ["B/TWO.TS", sampleText(2, 140)],
+  ]);
+  const dir = temporaryFolder(context);
+  const { memory, encoder, job } = await smallMemory(dir, files, { topBlocks: 3 });
+  await job().run();
+  const query = Float32Array.from({ length: config.routeSize }, (_, i) => Math.cos(3 * i));
+  const heads = Float32Array.from({ length: config.hiddenSize }, (_, i) => 0.4 * Math.sin(7 * i));
+  const seen = memory.memoryFor(NOWHERE);
+  assert.ok(seen);
+  const bytesBefore = memory.bytesRead;
+  const chosen = seen.select(config.memoryLayer, query, heads);
+  const bytesRead = memory.bytesRead - bytesBefore;
+  const candidates = memory.top(query, 12);
+  assert.equal(candidates.length, 12);
+  assert.ok(memory.nBlocks > 12);
+
+  const biases = memory.classBiases(config.memoryLayer, MEMORY_CLASSES.indexOf("other"));
+  const planes = candidates.map(({ block }) => {
+    const keys = memory.scan(block);
+    assert.ok(keys);
+    return { keys, biases };
+  });
+  const best = rankBlocks(heads, planes, 3, 0).best.map((i) => candidates[i].block);
+  const looked = seen.trace().layers[0].blocks;
+  assert.equal(looked.length, 3);
+  const linesOf = (block: number) => `${memory.pathsOf(memory.at(block).owner)[0]} ${memory.at(block).lines.startLine}`;
+  assert.deepEqual(new Set(looked.map(({ path, startLine }) => `${path} ${startLine}`)), new Set(best.map(linesOf)));
+  // Not the same as the best by their landmarks, or nothing is shown.
+  assert.notDeepEqual(new Set(best), new Set(candidates.slice(0, 3).map(({ block }) => block)));
+
+  const tokensOf = (blocks: readonly number[]) =>
+    blocks.reduce((sum, block) => sum + (memory.read(block)?.keys.scales.length ?? 0), 0);
+  const c = config.headSize;
+  const nChosen = tokensOf(best);
+  assert.equal(chosen.classes.length, nChosen);
+  const scanned = tokensOf(candidates.map(({ block }) => block)) * (c / 2 + 2);
+  const fewest = scanned + nChosen * (c + 2);
+  const most = fewest + (nChosen * c) / 2;
+  assert.ok(bytesRead >= fewest && bytesRead <= most, `${bytesRead} of ${fewest} to ${most}`);
   await encoder.close();
 });
 

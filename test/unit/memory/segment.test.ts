@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { blockLines } from "../../../engine/memory/file-encoder.ts";
+import { HIGH_ERROR } from "../../../engine/memory/key-planes.ts";
 import { Segment, SegmentDamage, SegmentWriter, segmentBytes } from "../../../engine/memory/segment.ts";
 import { quantiseRows, type StoredTokens } from "../../../engine/runtime/hybrid-memory.ts";
 import { bytesTokenizer } from "../complete/bytes-tokenizer.ts";
@@ -57,6 +58,30 @@ test("a segment gives back what was written", (context) => {
   }
   assert.equal(readFileSync(path).length, segmentBytes(N_TOKENS, shape));
   assert.equal(Segment.open(`${path}.none`, id, shape), undefined);
+});
+
+test("a block's parts can be read one by one, its keys roughly from the high plane", (context) => {
+  const opened = Segment.open(written(context), id, shape);
+  assert.ok(opened);
+  const { segment } = opened;
+  for (const [i, { tokens }] of BLOCKS.entries()) {
+    const { high, low, ...others } = segment.readParts(i, ["high", "low"]);
+    assert.ok(high && low);
+    assert.deepEqual(others, {});
+    assert.deepEqual(segment.keysOf(i, high, low), tokens.keys);
+    const rough = segment.keysOf(i, high);
+    assert.deepEqual(rough.scales, tokens.keys.scales);
+    for (const [at, code] of tokens.keys.values.entries()) {
+      assert.ok(Math.abs(rough.values[at] - code) <= HIGH_ERROR);
+    }
+    const { values } = segment.readParts(i, ["values"]);
+    assert.ok(values);
+    assert.deepEqual(segment.valuesOf(i, values), tokens.values);
+    // Half of the keys, their scales; the other half; values and scales.
+    const n = tokens.keys.scales.length;
+    const sizes = [high, low, values].map(({ byteLength }) => byteLength);
+    assert.deepEqual(sizes, [(n * shape.headSize) / 2 + 2 * n, (n * shape.headSize) / 2, n * shape.headSize + 2 * n]);
+  }
 });
 
 test("no byte can change and no end be missing without notice", (context) => {

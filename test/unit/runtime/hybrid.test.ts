@@ -5,7 +5,7 @@ import { MEMORY_CLASSES } from "../../../engine/models/hybrid-config.ts";
 import { HybridReference } from "../../../engine/reference-hybrid.ts";
 import { groupQuery, HybridDecoder, type MemoryTokens } from "../../../engine/runtime/hybrid.ts";
 import { argmax, assertClose } from "../close.ts";
-import { type GoldenMemory, goldenModels } from "../hybrid-golden.ts";
+import { fixture, type GoldenMemory, goldenModels } from "../hybrid-golden.ts";
 
 const options = { nThreads: 1 };
 
@@ -45,3 +45,36 @@ for (const { name, folder, skip, cases } of goldenModels) {
     await decoder.close();
   });
 }
+
+test("what heads ask memory for explains the attention they pay it", async () => {
+  const model = openHybrid(fixture.folder);
+  const { headSize, nHeads, routeGroup } = model.config;
+  assert.equal(nHeads, 2);
+  const decoder = await HybridDecoder.open(model, options);
+  const n = 12;
+  const keys = Float32Array.from({ length: n * headSize }, (_, i) => 2 * Math.sin(12.9898 * i));
+  const memory = { keys, values: keys, classes: new Uint8Array(n) };
+  const ids = Array.from({ length: 30 }, (_, i) => 64 + ((i * i) % 90));
+  const { heads, attention } = await decoder.read(decoder.start(), ids, { memory });
+  for (const [layer, asked] of heads) {
+    assert.equal(asked.length, routeGroup * nHeads * headSize);
+    const newest = asked.subarray(-nHeads * headSize);
+    const weight = (head: number, token: number) => {
+      let score = 0;
+      for (let c = 0; c < headSize; c++) score += newest[head * headSize + c] * keys[token * headSize + c];
+      return Math.exp(score);
+    };
+    // Each head divides by something of its own, which two tokens tell.
+    const found = attention.get(layer) ?? new Float32Array();
+    const [[a, b], [c, d]] = [0, 1].map((token) => [weight(0, token), weight(1, token)]);
+    const determinant = a * d - b * c;
+    const factors = [(found[0] * d - b * found[1]) / determinant, (a * found[1] - c * found[0]) / determinant];
+    const expected = Array.from(
+      { length: n },
+      (_, token) => factors[0] * weight(0, token) + factors[1] * weight(1, token),
+    );
+    assertClose(found.subarray(0, n), expected, 1e-3, `layer ${layer}`);
+    assert.ok(factors.every((factor) => factor > 0));
+  }
+  await decoder.close();
+});

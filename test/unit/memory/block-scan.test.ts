@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { rankBlocks } from "../../../engine/memory/block-scan.ts";
+import { joinCodes, splitCodes } from "../../../engine/memory/key-planes.ts";
+import { type QuantisedRows, quantiseRows } from "../../../engine/runtime/hybrid-memory.ts";
+
+const N_HEADS = 3;
+const HEAD_SIZE = 8;
+const N_BLOCKS = 20;
+
+/** Numbers of a normal distribution, the same for the same seed. */
+function normal(n: number, seed: number): Float32Array {
+  let state = seed;
+  const next = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state + 1) / 2 ** 32;
+  };
+  return Float32Array.from({ length: n }, () => Math.sqrt(-2 * Math.log(next())) * Math.cos(2 * Math.PI * next()));
+}
+
+const rough = ({ values, scales }: QuantisedRows): QuantisedRows => ({
+  values: joinCodes(splitCodes(values).high, undefined, values.length),
+  scales,
+});
+
+/** Blocks of 5 or 6 tokens, and the queries. */
+function example(seed: number, size: number) {
+  const exact = Array.from({ length: N_BLOCKS }, (_, i) =>
+    quantiseRows(normal((5 + (i % 2)) * HEAD_SIZE, 100 * seed + i), HEAD_SIZE),
+  );
+  const biases = exact.map((_, i) => normal(N_HEADS, 7000 + 100 * seed + i));
+  const queries = normal(N_HEADS * HEAD_SIZE, seed + 9000).map((x) => size * x);
+  return { exact, biases, queries };
+}
+
+/** The shares of all tokens of some blocks, head after head: plain loops. */
+function attention(queries: Float32Array, blocks: readonly QuantisedRows[], biases: readonly Float32Array[]) {
+  return Array.from({ length: N_HEADS }, (_, head) => {
+    const scores = blocks.map(({ values, scales }, block) =>
+      Array.from(scales, (scale, token) => {
+        let dot = biases[block][head];
+        for (let c = 0; c < HEAD_SIZE; c++)
+          dot += queries[head * HEAD_SIZE + c] * values[token * HEAD_SIZE + c] * scale;
+        return Math.exp(dot);
+      }),
+    );
+    const sum = scores.flat().reduce((a, b) => a + b);
+    return scores.map((block) => block.map((weight) => weight / sum));
+  });
+}
+
+test("blocks come in the order of their shares in the attention to all candidates", () => {
+  for (const seed of [1, 2, 3]) {
+    const { exact, biases, queries } = example(seed, 0.5);
+    const candidates = exact.map((keys, i) => ({ keys, biases: biases[i] }));
+    const shares = attention(queries, exact, biases);
+    const pooled = exact.map((_, block) =>
+      shares.reduce((sum, ofHead) => sum + ofHead[block].reduce((a, b) => a + b), 0),
+    );
+    const order = [...pooled.keys()].sort((a, b) => pooled[b] - pooled[a]);
+    assert.deepEqual(rankBlocks(queries, candidates, 8, 0).best, order.slice(0, 8));
+    assert.deepEqual(rankBlocks(queries, candidates, 100, 0).best, order);
+  }
+});
+
+test("attention with the low planes that were asked for differs from the exact one within the tolerance", () => {
+  let [nRough, nRead] = [0, 0];
+  for (let seed = 1; seed <= 20; seed++) {
+    for (const tolerance of [0, 0.05, 0.3, 2]) {
+      const { exact, biases, queries } = example(seed, 0.3);
+      const candidates = exact.map((keys, i) => ({ keys: rough(keys), biases: biases[i] }));
+      const ranked = rankBlocks(queries, candidates, 8, tolerance);
+      const chosen = ranked.best.map((i) => exact[i]);
+      const ofChosen = ranked.best.map((i) => biases[i]);
+      const seen = ranked.best.map((i) => (ranked.rough.has(i) ? candidates[i].keys : exact[i]));
+      const [truth, found] = [attention(queries, chosen, ofChosen), attention(queries, seen, ofChosen)];
+      for (let head = 0; head < N_HEADS; head++) {
+        const [a, b] = [truth[head].flat(), found[head].flat()];
+        const difference = a.reduce((sum, x, i) => sum + Math.abs(x - b[i]), 0);
+        assert.ok(difference <= tolerance + 1e-6, `seed ${seed}, head ${head}: ${difference} above ${tolerance}`);
+      }
+      if (tolerance === 0) assert.equal(ranked.rough.size, 0);
+      if (tolerance === 2) assert.equal(ranked.rough.size, 8);
+      if (tolerance === 0.3) {
+        nRough += ranked.rough.size;
+        nRead += 8 - ranked.rough.size;
+      }
+    }
+  }
+  // The bound decides, not a constant.
+  assert.ok(nRough > 0 && nRead > 0, `${nRough} ${nRead}`);
+});
