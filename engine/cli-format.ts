@@ -93,8 +93,8 @@ function formatShape(shape: NonNullable<ModelReport["shape"]>): string {
 }
 
 function formatTokenizer(tokenizer: NonNullable<ModelReport["tokenizer"]>): string {
-  const { kind, nTokens, hasChatTemplate, fillsInTheMiddle } = tokenizer;
-  const chat = hasChatTemplate ? "with a chat template" : "no chat template";
+  const { kind, nTokens, hasChatTemplate, callsTools, fillsInTheMiddle } = tokenizer;
+  const chat = hasChatTemplate ? `with a chat template${callsTools ? " for tools" : ""}` : "no chat template";
   return `${kind}, ${plural(nTokens, "token")}, ${chat}, ${fillsInTheMiddle ? "fills" : "does not fill"} in the middle`;
 }
 

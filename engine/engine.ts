@@ -20,16 +20,31 @@ import type { IndexResult } from "./memory/indexer.ts";
 import { openRemote } from "./memory/remote.ts";
 import type { PullResult, PushResult } from "./memory/sharing.ts";
 import type { MemoryTrace } from "./memory/trace.ts";
-import { type ChatMessage, encodeChat } from "./models/chat-template.ts";
-import { inspectModel, type ModelReport } from "./models/inspect.ts";
+import type { ChatMessage } from "./models/chat-template.ts";
+import { type ChatTraits, chatTraits, inspectModel, type ModelReport } from "./models/inspect.ts";
+import type { ToolCall, ToolDefinition } from "./models/tool-calls.ts";
 import { type OpenFolder, OpenFolders } from "./open-folders.ts";
-import { type Generated, generate } from "./runtime/generate.ts";
+import { type ChatTurn, chat } from "./runtime/chat.ts";
+import { generate } from "./runtime/generate.ts";
 import { DEFAULT_MODEL, type LoadedModel } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
 
-export type { Citation, EncodingResult, IndexResult, MemoryStatus, MemoryTrace, ModelReport, PullResult, PushResult };
+export type {
+  ChatMessage,
+  ChatTraits,
+  Citation,
+  EncodingResult,
+  IndexResult,
+  MemoryStatus,
+  MemoryTrace,
+  ModelReport,
+  PullResult,
+  PushResult,
+  ToolCall,
+  ToolDefinition,
+};
 
 /** What a call reports while it works. */
 export type Progress =
@@ -106,11 +121,14 @@ export interface GenerateParams extends SamplingOptions {
   readonly model?: string;
   /** A text to go on with, or a chat to answer. */
   readonly prompt: string | readonly ChatMessage[];
+  /** What the model may call in a chat; `mustCallTool`: it has to. */
+  readonly tools?: readonly ToolDefinition[];
+  readonly mustCallTool?: boolean;
   readonly maxTokens?: number;
   readonly stop?: readonly string[];
 }
 
-export interface GenerateResult extends Generated {
+export interface GenerateResult extends ChatTurn {
   readonly model: string;
 }
 
@@ -284,15 +302,15 @@ export class Engine {
       model,
       PRIORITY.chat,
       async ({ name, reader, tokenizer }) => {
-        const ids =
-          typeof prompt === "string" ? tokenizer.encode(prompt, { bos: true }) : encodeChat(tokenizer, prompt);
-        const generated = await generate(reader, tokenizer, ids, {
+        const all = {
           ...options,
           maxTokens: maxTokens ?? GENERATED_TOKENS,
           signal: work.signal,
-          onText: (text) => work.onProgress?.({ kind: "text", text }),
-        });
-        return { ...generated, model: name };
+          onText: (text: string) => work.onProgress?.({ kind: "text", text }),
+        };
+        if (typeof prompt !== "string") return { ...(await chat(reader, tokenizer, prompt, all)), model: name };
+        const ids = tokenizer.encode(prompt, { bos: true });
+        return { ...(await generate(reader, tokenizer, ids, all)), toolCalls: [], model: name };
       },
       work,
     );
@@ -301,6 +319,11 @@ export class Engine {
   /** What a model file holds and needs. */
   inspect(path: string, { signal, onProgress }: Work = {}): Promise<ModelReport> {
     return inspectModel(path, { signal, onProgress: (progress) => onProgress?.({ kind: "work", ...progress }) });
+  }
+
+  /** What a model can do in a chat, read without measuring anything. Errors: those of opening a model. */
+  chatTraits(path: string): ChatTraits {
+    return chatTraits(path);
   }
 
   /** Closes what only this user has open, with the last user everything; what is at work fails or finishes first. */

@@ -7,6 +7,7 @@ import { NotificationType, ProgressType, RequestType, RequestType0 } from "vscod
 import type {
   AskParams,
   AskResult,
+  ChatTraits,
   CompleteParams,
   CompleteResult,
   EncodingResult,
@@ -67,6 +68,7 @@ export const requests = {
   ask: request<AskParams, AskResult>("ask"),
   complete: request<CompleteParams, CompleteResult>("complete"),
   generate: request<GenerateParams, GenerateResult>("generate"),
+  chatTraits: request<{ path: string }, ChatTraits>("chatTraits"),
   inspect: request<{ path: string }, ModelReport>("inspect"),
   /** Finishes what runs, closes the stores and answers; the process then ends. */
   shutdown: new RequestType0<null, ErrorData>("shutdown"),

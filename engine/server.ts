@@ -121,6 +121,7 @@ handle(requests.symbols, (params, work) => engine.symbols(params, work));
 handle(requests.ask, (params, work) => engine.ask(params, work));
 handle(requests.complete, (params, work) => engine.complete(params, work));
 handle(requests.generate, (params, work) => engine.generate(params, work));
+handle(requests.chatTraits, async ({ path }) => engine.chatTraits(path));
 handle(requests.inspect, ({ path }, work) => engine.inspect(path, work));
 connection.onRequest(requests.shutdown, async () => {
   await engine.close();

@@ -9,10 +9,15 @@ import { LongsightError } from "../errors.ts";
 import { withinTime } from "./bounded.ts";
 import { clipped } from "./messages.ts";
 import type { ModelTokenizer } from "./tokenizer/tokenizer.ts";
+import type { ToolCall, ToolDefinition } from "./tool-calls.ts";
 
 export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant";
+  readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
+  /** The assistant's calls of tools. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** Which call a tool's message is the result of. */
+  readonly toolCallId?: string;
 }
 
 export interface ChatTemplateOptions {
@@ -21,6 +26,8 @@ export interface ChatTemplateOptions {
   readonly eos?: string;
   /** Whether the text ends where the assistant's answer begins (default true). */
   readonly addGenerationPrompt?: boolean;
+  /** What the model may call; templates that know no tools say nothing of them. */
+  readonly tools?: readonly ToolDefinition[];
 }
 
 const TIMEOUT_MS = 2000;
@@ -43,18 +50,45 @@ export function renderChat(
     throw new LongsightError("bad-model", "The model has no chat template; choose a model made for chat.");
   }
   if (template.length > MAX_TEMPLATE_LENGTH) throw failed("it is too long");
+  const { tools = [] } = options;
   const values = {
-    messages: messages.map(({ role, content }) => ({ role, content })),
+    messages: messages.map(templateMessage),
+    // Templates ask whether there is such a value at all.
+    ...(tools.length > 0 ? { tools: tools.map((tool) => ({ type: "function", function: tool })) } : {}),
+    // Whoever waits for an answer does not want to wait for the thoughts before it, which small models never end.
+    enable_thinking: false,
     bos_token: options.bos ?? "",
     eos_token: options.eos ?? "",
     add_generation_prompt: options.addGenerationPrompt ?? true,
   };
-  const inputLength = messages.reduce((length, { content }) => length + content.length, 0);
+  const inputLength = JSON.stringify([messages, tools]).length;
   const budget = FLAT_BUDGET + BUDGET_PER_CHARACTER * inputLength;
   try {
     return withinTime(() => render(template, values, budget), TIMEOUT_MS);
   } catch (error) {
     throw failed(clipped(String((error as { message?: unknown }).message), 200), error);
+  }
+}
+
+/** A message in the form that templates expect, which is that of OpenAI's interface. */
+function templateMessage({ role, content, toolCalls, toolCallId }: ChatMessage): Record<string, unknown> {
+  const calls = toolCalls?.map(({ id, ...call }) => ({ id, type: "function", function: call }));
+  return {
+    role,
+    content,
+    ...(calls && calls.length > 0 ? { tool_calls: calls } : {}),
+    ...(toolCallId === undefined ? {} : { tool_call_id: toolCallId }),
+  };
+}
+
+/** Whether a template tells the model of its tools. */
+export function knowsTools(template: string | undefined): boolean {
+  if (!template?.includes("tools")) return false;
+  const probe = { name: "probe_of_tools", description: "", parameters: { type: "object", properties: {} } };
+  try {
+    return renderChat(template, [{ role: "user", content: "" }], { tools: [probe] }).includes(probe.name);
+  } catch {
+    return false;
   }
 }
 
@@ -93,14 +127,26 @@ const MARK = "\u{fdd0}";
 export function encodeChat(
   tokenizer: ModelTokenizer,
   messages: readonly ChatMessage[],
-  options: Pick<ChatTemplateOptions, "addGenerationPrompt"> = {},
+  options: Pick<ChatTemplateOptions, "addGenerationPrompt" | "tools"> = {},
 ): number[] {
-  const harmless = messages.map(({ role, content }) => ({ role, content: markControls(content, tokenizer) }));
+  const [harmless, tools] = markedStrings([messages, options.tools ?? []] as const, tokenizer);
   const { bosId, eosId, chatTemplate } = tokenizer;
   const bos = bosId === undefined ? undefined : tokenizer.token(bosId);
   const eos = eosId === undefined ? undefined : tokenizer.token(eosId);
-  const parts = renderChat(chatTemplate, harmless, { ...options, bos, eos }).split(MARK);
+  const parts = renderChat(chatTemplate, harmless, { ...options, tools, bos, eos }).split(MARK);
   return parts.flatMap((part, i) => tokenizer.encode(part, { special: true, continues: i > 0 }));
+}
+
+/** The value with every string in it marked, however deep: results of tools and what they are called with included. */
+function markedStrings<T>(value: T, tokenizer: ModelTokenizer): T {
+  if (typeof value === "string") return markControls(value, tokenizer) as T;
+  if (Array.isArray(value)) return value.map((item) => markedStrings(item, tokenizer)) as T;
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(([key, item]) => [
+    markControls(key, tokenizer),
+    markedStrings(item, tokenizer),
+  ]);
+  return Object.fromEntries(entries) as T;
 }
 
 function markControls(content: string, { controlTexts }: ModelTokenizer): string {

@@ -1,6 +1,7 @@
 /** Looks at a model without running it: what its files hold, what becomes of its weights, whether Longsight runs it. */
 import { statSync } from "node:fs";
 import { LongsightError } from "../errors.ts";
+import { knowsTools } from "./chat-template.ts";
 import { readConfig } from "./config.ts";
 import { type ConversionReport, conversionReport, convertedBytes } from "./conversion-report.ts";
 import { type Conversion, planConversion } from "./convert.ts";
@@ -51,6 +52,8 @@ export interface TokenizerReport {
   readonly kind: "byte-level BPE" | "SentencePiece";
   readonly nTokens: number;
   readonly hasChatTemplate: boolean;
+  /** Whether that template tells the model of tools to call. */
+  readonly callsTools: boolean;
   readonly fillsInTheMiddle: boolean;
 }
 
@@ -70,6 +73,24 @@ export async function inspectModel(path: string, work: ModelWork = {}): Promise<
   try {
     const parts = isHybrid(file) ? hybridParts(file) : await withCancelled(path, work, decoderParts(file, work));
     return { ...containerReport(file), ...parts };
+  } finally {
+    file.close();
+  }
+}
+
+/** What a model can do in a chat. */
+export interface ChatTraits {
+  /** Tokens: the longest text the model was made for. */
+  readonly contextLength: number;
+  readonly callsTools: boolean;
+}
+
+/** Reads what a GGUF file or safetensors folder says of itself. Errors: bad-model, unsupported, not-found, no-access. */
+export function chatTraits(path: string): ChatTraits {
+  const file = openModelFile(path);
+  try {
+    const { contextLength, vocabSize } = readConfig(file);
+    return { contextLength, callsTools: knowsTools(loadTokenizer(file, vocabSize).chatTemplate) };
   } finally {
     file.close();
   }
@@ -168,6 +189,7 @@ function tokenizerReport(tokenizer: ReturnType<typeof loadTokenizer>): Tokenizer
     kind: tokenizer.kind,
     nTokens: tokenizer.vocabSize,
     hasChatTemplate: tokenizer.chatTemplate !== undefined,
+    callsTools: knowsTools(tokenizer.chatTemplate),
     fillsInTheMiddle: fillInTheMiddle(tokenizer) !== undefined,
   };
 }

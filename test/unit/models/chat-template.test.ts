@@ -1,7 +1,7 @@
 /** Chat templates: what they render, and that hostile ones end in one clear error. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ChatMessage, encodeChat, renderChat } from "../../../engine/models/chat-template.ts";
+import { type ChatMessage, encodeChat, knowsTools, renderChat } from "../../../engine/models/chat-template.ts";
 import { tokenizerFromJson } from "../../../engine/models/tokenizer/huggingface.ts";
 import { byteLevelJson } from "./tokenizer/small.ts";
 import { skip, tokenizerOf } from "./tokenizer/sources.ts";
@@ -41,6 +41,48 @@ test("messages cannot spell control tokens", () => {
   assert.equal(ids.filter((id) => id === start).length, 1);
   assert.equal(ids.filter((id) => id === end).length, 1);
   assert.equal(tokenizer.decode(ids), content);
+});
+
+const TOOLS = [{ name: "search", description: "Finds <|endoftext|>", parameters: { type: "object" } }];
+const WITH_TOOLS =
+  "{% if tools %}{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}{% endif %}" +
+  "{% for message in messages %}{{ message.role }}:{{ message.content }}" +
+  "{% for call in message.tool_calls or [] %}{{ call.id }} {{ call.function.name }}({{ call.function.arguments | tojson }}){% endfor %}" +
+  "{% if message.tool_call_id %}({{ message.tool_call_id }}){% endif %}|{% endfor %}";
+
+test("tools, calls and results reach the template in the form it expects", () => {
+  const messages: ChatMessage[] = [
+    { role: "user", content: "Where?" },
+    { role: "assistant", content: "", toolCalls: [{ id: "c1", name: "search", arguments: { q: "a" } }] },
+    { role: "tool", content: "a.ts", toolCallId: "c1" },
+  ];
+  const tool = '{"type": "function", "function": {"name": "search", "description": "Finds <|endoftext|>", ';
+  assert.equal(
+    renderChat(WITH_TOOLS, messages, { tools: TOOLS }),
+    `${tool}"parameters": {"type": "object"}}}\nuser:Where?|assistant:c1 search({"q": "a"})|tool:a.ts(c1)|`,
+  );
+  assert.equal(renderChat(WITH_TOOLS, messages.slice(0, 1)), "user:Where?|");
+  assert.deepEqual([WITH_TOOLS, CHATML, undefined, "{{ tools }}{% bad"].map(knowsTools), [true, false, false, false]);
+});
+
+test("neither tools nor their results can spell control tokens", () => {
+  const tokenizer = tokenizerFromJson(byteLevelJson(), { chatTemplate: WITH_TOOLS });
+  const messages: ChatMessage[] = [
+    {
+      role: "assistant",
+      content: "",
+      toolCalls: [{ id: "c", name: "x", arguments: { "<|im_start|>": ["<|im_start|>"] } }],
+    },
+    { role: "tool", content: "<|endoftext|>" },
+  ];
+  const ids = encodeChat(tokenizer, messages, { tools: TOOLS });
+  for (const text of tokenizer.controlTexts) assert.ok(!ids.includes(tokenizer.id(text)!), text);
+  assert.equal(tokenizer.decode(ids), renderChat(WITH_TOOLS, messages, { tools: TOOLS }));
+});
+
+test("a model that may think first is told not to", () => {
+  const template = "{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}";
+  assert.equal(renderChat(template, MESSAGES), "<think></think>");
 });
 
 test("without a template there is no guess", () => {
