@@ -1,10 +1,16 @@
 /**
  * Compares candidate blocks by what a text's heads really ask for: a block's share of the attention to all candidates,
- * from the high planes of its keys. Of the best blocks those are told whose low planes may be left unread.
+ * from the high planes of its keys. Many candidates are searched as a tree whose roots are the blocks, and a block's share is
+ * that of the keys that were found. Of the best blocks those are told whose low planes may be left unread.
  */
 import { shareAtMost, shareError } from "../attention/flatness.ts";
+import { type Chunk, treeSearch } from "../attention/hierarchy.ts";
 import type { QuantisedRows } from "../runtime/hybrid-memory.ts";
 import { HIGH_ERROR } from "./key-planes.ts";
+
+/** Keys of candidates from which on a tree is searched, and how many keys it finds: below that it costs accuracy. */
+const TREE_TOKENS = 4096;
+const TREE_KEYS = 512;
 
 export interface Candidate {
   /** [nTokens, headSize], from the high plane alone. */
@@ -33,16 +39,23 @@ export function rankBlocks(
 ): RankedBlocks {
   const nHeads = candidates[0]?.biases.length ?? 0;
   const headSize = queries.length / nHeads;
-  const heads = Array.from({ length: nHeads }, (_, head) =>
-    headScan(queries.subarray(head * headSize, (head + 1) * headSize), candidates, head),
+  const nTokens = candidates.reduce((sum, { keys }) => sum + keys.scales.length, 0);
+  const byHead = Array.from({ length: nHeads }, (_, head) => queries.subarray(head * headSize, (head + 1) * headSize));
+  const isLarge = nTokens > TREE_TOKENS;
+  const scans = byHead.map((query, head) =>
+    isLarge ? treeMasses(query, candidates, head) : headScan(query, candidates, head).masses,
   );
   const pooled = new Float64Array(candidates.length);
-  for (const { masses } of heads) {
-    const all = sharesOf(masses, [...masses.keys()]);
-    for (const [i, share] of all.entries()) pooled[i] += share;
+  for (const masses of scans) {
+    for (const [i, share] of sharesOf(masses).entries()) pooled[i] += share;
   }
   const best = [...pooled.keys()].sort((a, b) => pooled[b] - pooled[a] || a - b).slice(0, k);
-  return { best, rough: roughOf(heads, best, tolerance) };
+  const chosen = best.map((i) => candidates[i]);
+  const rough = roughOf(
+    byHead.map((query, head) => headScan(query, chosen, head)),
+    tolerance,
+  );
+  return { best, rough: new Set([...rough].map((i) => best[i])) };
 }
 
 /** What a head sees of each candidate. */
@@ -58,48 +71,68 @@ function headScan(query: Float32Array, candidates: readonly Candidate[], head: n
   const errors = new Float64Array(candidates.length);
   const reach = HIGH_ERROR * query.reduce((sum, x) => sum + Math.abs(x), 0);
   for (const [i, { keys, biases }] of candidates.entries()) {
-    const nTokens = keys.scales.length;
-    const scores = new Float64Array(nTokens);
-    let max = Number.NEGATIVE_INFINITY;
-    let largestScale = 0;
-    for (let token = 0, at = 0; token < nTokens; token++) {
-      let dot = 0;
-      for (let c = 0; c < query.length; c++) dot += query[c] * keys.values[at++];
-      const scale = keys.scales[token];
-      scores[token] = dot * scale;
-      max = Math.max(max, scores[token]);
-      largestScale = Math.max(largestScale, scale);
-    }
-    masses[i] = biases[head] + max + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - max), 0));
-    errors[i] = reach * largestScale;
+    const scores = Float64Array.from(keys.scales, (_, token) => scoreOf(query, keys, token));
+    masses[i] = biases[head] + logSumExp(scores);
+    errors[i] = reach * keys.scales.reduce((max, scale) => Math.max(max, scale), 0);
   }
   return { masses, errors };
 }
 
-/** The shares of some blocks among themselves, in their order. */
-function sharesOf(masses: Float64Array, blocks: readonly number[]): number[] {
-  const max = blocks.reduce((largest, block) => Math.max(largest, masses[block]), Number.NEGATIVE_INFINITY);
-  const weights = blocks.map((block) => Math.exp(masses[block] - max));
-  const sum = weights.reduce((a, b) => a + b, 0);
-  return weights.map((weight) => weight / sum);
+/** HeadScan's masses, of the keys that a tree search over all candidates finds. */
+function treeMasses(query: Float32Array, candidates: readonly Candidate[], head: number): Float64Array {
+  const chunks: Chunk[] = [];
+  const owners: number[] = [];
+  for (const [i, { keys }] of candidates.entries()) {
+    const first = owners.length;
+    for (let token = 0; token < keys.scales.length; token++) owners.push(i);
+    chunks.push({ first, end: owners.length });
+  }
+  const { keys, scores } = treeSearch(chunks, TREE_KEYS, (key) => {
+    const i = owners[key];
+    return candidates[i].biases[head] + scoreOf(query, candidates[i].keys, key - chunks[i].first);
+  });
+  const found = candidates.map((): number[] => []);
+  for (const [rank, key] of keys.entries()) found[owners[key]].push(scores[rank]);
+  return Float64Array.from(found, logSumExp);
+}
+
+function scoreOf(query: Float32Array, { values, scales }: QuantisedRows, token: number): number {
+  let dot = 0;
+  for (let c = 0, at = token * query.length; c < query.length; c++) dot += query[c] * values[at++];
+  return dot * scales[token];
+}
+
+/** -Infinity for no numbers. */
+function logSumExp(x: ArrayLike<number>): number {
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < x.length; i++) max = Math.max(max, x[i]);
+  if (max === Number.NEGATIVE_INFINITY) return max;
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += Math.exp(x[i] - max);
+  return max + Math.log(sum);
+}
+
+/** Shares of blocks among themselves. */
+function sharesOf(masses: Float64Array): Float64Array {
+  const all = logSumExp(masses);
+  return masses.map((mass) => Math.exp(mass - all));
 }
 
 /** Blocks by the largest share any head gives them, the smallest first, as long as the bound allows. */
-function roughOf(heads: readonly HeadScan[], best: readonly number[], tolerance: number): Set<number> {
-  const shares = heads.map(({ masses }) => sharesOf(masses, best));
-  const largest = best.map((_, i) => Math.max(...shares.map((ofHead) => ofHead[i])));
-  const order = [...best.keys()].sort((a, b) => largest[a] - largest[b]);
+function roughOf(heads: readonly HeadScan[], tolerance: number): Set<number> {
+  const shares = heads.map(({ masses }) => sharesOf(masses));
+  const largest = Array.from(shares[0] ?? [], (_, i) => Math.max(...shares.map((ofHead) => ofHead[i])));
+  const order = [...largest.keys()].sort((a, b) => largest[a] - largest[b]);
   const rough = new Set<number>();
-  for (const [n, i] of order.entries()) {
+  for (const [n, block] of order.entries()) {
     const some = order.slice(0, n + 1);
     const isEnough = heads.every(({ errors }, head) => {
       const share = some.reduce((sum, one) => sum + shares[head][one], 0);
-      const worst = Math.max(...best.map((block) => errors[block]));
-      const delta = Math.max(...some.map((one) => errors[best[one]]));
-      return shareError(shareAtMost(share, worst), delta) <= tolerance;
+      const delta = Math.max(...some.map((one) => errors[one]));
+      return shareError(shareAtMost(Math.min(share, 1), Math.max(...errors)), delta) <= tolerance;
     });
     if (!isEnough) break;
-    rough.add(best[i]);
+    rough.add(block);
   }
   return rough;
 }

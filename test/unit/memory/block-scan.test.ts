@@ -90,3 +90,26 @@ test("attention with the low planes that were asked for differs from the exact o
   // The bound decides, not a constant.
   assert.ok(nRough > 0 && nRead > 0, `${nRough} ${nRead}`);
 });
+
+test("many candidates are searched as a tree: what has most attention is found", () => {
+  const queries = normal(N_HEADS * HEAD_SIZE, 5);
+  const biases = new Float32Array(N_HEADS);
+  // Keys of a block lie around its centre, as neighbours' keys do; 6,400 of them.
+  const candidates = Array.from({ length: 100 }, (_, block) => {
+    const centre = normal(HEAD_SIZE, 300 + block);
+    const rows = normal(64 * HEAD_SIZE, 500 + block).map((x, i) => centre[i % HEAD_SIZE] + 0.2 * x);
+    return { keys: quantiseRows(rows, HEAD_SIZE), biases };
+  });
+  const shares = attention(
+    queries,
+    candidates.map(({ keys }) => keys),
+    candidates.map(() => biases),
+  );
+  const mass = (blocks: readonly number[]) =>
+    shares.reduce((sum, ofHead) => sum + blocks.reduce((of, i) => of + ofHead[i].reduce((a, b) => a + b), 0), 0);
+  const pooled = candidates.map((_, i) => mass([i]));
+  const exact = [...pooled.keys()].sort((a, b) => pooled[b] - pooled[a]).slice(0, 8);
+  const { best } = rankBlocks(queries, candidates, 8, 0);
+  assert.equal(new Set(best).size, 8);
+  assert.ok(mass(best) >= 0.95 * mass(exact), `${mass(best)} of ${mass(exact)}`);
+});
