@@ -1,9 +1,7 @@
 /**
- * The other end of protocol.ts: starts an engine process and speaks to it. It notices when the engine ends or falls
- * silent; every request then fails with the code "engine-lost" and `onLost` is called once, so that the owner can
- * start another.
+ * The other end of protocol.ts: speaks to an engine process over a link. It notices when the engine ends or falls silent;
+ * every request then fails with the code "engine-lost" and `onLost` is called once, so that the owner can start another.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import {
   type CancellationToken,
   CancellationTokenSource,
@@ -11,10 +9,9 @@ import {
   ErrorCodes,
   type MessageConnection,
   ResponseError,
-  StreamMessageReader,
-  StreamMessageWriter,
 } from "vscode-jsonrpc/node";
 import { LongsightError } from "./errors.ts";
+import { childLink, type EngineCommand, type EngineLink } from "./link.ts";
 import {
   type EngineRequest,
   type ErrorData,
@@ -29,63 +26,70 @@ import {
   writing,
 } from "./protocol.ts";
 
-export interface ClientOptions {
-  /** The Node executable and the arguments that start engine/server.ts. */
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env?: NodeJS.ProcessEnv;
-  /** Each line the engine writes to stderr. */
+export interface ClientEvents {
+  /** Each line the engine has for its log. */
   readonly onLog?: (line: string) => void;
   /** Called once when the engine ends without having been closed. */
   readonly onLost?: (reason: LongsightError) => void;
 }
 
+export interface ClientOptions extends EngineCommand, ClientEvents {}
+
 export class EngineClient {
-  readonly #process: ChildProcess;
+  readonly #link: EngineLink;
   readonly #connection: MessageConnection;
   readonly #onLost: ((reason: LongsightError) => void) | undefined;
+  #pid: number | undefined;
   /** Why the engine is gone; undefined while it lives. */
   #lost: LongsightError | undefined;
+  /** Called when the engine is gone. */
+  #gone: () => void = () => {};
   #silence: NodeJS.Timeout | undefined;
   #closing = false;
   #tokens = 0;
   /** The writers of the requests under way that have one, by progress token. */
   readonly #writers = new Map<number, NonNullable<Work["write"]>>();
 
-  private constructor(options: ClientOptions) {
-    this.#onLost = options.onLost;
-    this.#process = spawn(options.command, options.args, {
-      env: options.env ?? process.env,
-      stdio: ["pipe", "pipe", "pipe"],
-    });
-    const { stdin, stdout, stderr } = this.#process;
-    if (!stdin || !stdout || !stderr) throw new LongsightError("engine-lost", "The engine process has no pipes.");
-    this.#connection = createMessageConnection(new StreamMessageReader(stdout), new StreamMessageWriter(stdin));
-    stderr.setEncoding("utf8").on("data", (text: string) => {
-      for (const line of text.split("\n")) if (line) options.onLog?.(line);
-    });
-    // A pipe that breaks is reported by the process's end; its own error needs no second report.
-    stdin.on("error", () => {});
+  private constructor(link: EngineLink, { onLog, onLost }: ClientEvents) {
+    this.#onLost = onLost;
+    this.#link = link;
+    this.#connection = createMessageConnection(link.reader, link.writer);
     this.#connection.onError(() => {});
-    this.#process.on("error", (error) => this.#lose(`it could not be started (${error.message})`));
-    this.#process.on("exit", (status, signal) =>
-      this.#lose(signal ? `it was ended by ${signal}` : `it ended with status ${status}`),
-    );
+    link.onEnd((reason) => this.#lose(reason));
     this.#connection.onNotification(notifications.heartbeat, () => this.#hear());
+    this.#connection.onNotification(notifications.log, ({ line }) => onLog?.(line));
     this.#connection.onRequest(write, (params, token) => this.#write(params, token));
     this.#connection.listen();
     this.#hear();
   }
 
-  /** Starts an engine process and waits until it answers. Errors: engine-lost. */
-  static async start(options: ClientOptions): Promise<EngineClient> {
-    const client = new EngineClient(options);
-    await client.request(requests.initialize, { protocolVersion: PROTOCOL_VERSION, clientPid: process.pid });
-    return client;
+  /** Starts an engine process of this client's own and waits until it answers. Errors: engine-lost. */
+  static start(options: ClientOptions): Promise<EngineClient> {
+    return EngineClient.over(childLink(options, options.onLog), options);
   }
 
+  /** Greets the engine at the other end of a link. Errors: engine-lost. */
+  static async over(link: EngineLink, events: ClientEvents): Promise<EngineClient> {
+    const client = new EngineClient(link, events);
+    const greeting = { protocolVersion: PROTOCOL_VERSION, clientPid: process.pid };
+    try {
+      client.#pid = (await client.request(requests.initialize, greeting)).pid;
+      return client;
+    } catch (error) {
+      client.#closing = true;
+      link.kill();
+      throw error;
+    }
+  }
+
+  /** The engine's process. */
   get pid(): number | undefined {
-    return this.#process.pid;
+    return this.#pid;
+  }
+
+  /** Whether other windows may use this engine too. */
+  get isShared(): boolean {
+    return this.#link.isShared;
   }
 
   /** Sends a request. Errors: the engine's LongsightError; cancelled, if `signal` aborts; engine-lost. */
@@ -110,18 +114,26 @@ export class EngineClient {
     }
   }
 
-  /** Lets the engine finish and end; ends it by force if it does not within `graceMs`. */
-  async close(graceMs = 3000): Promise<void> {
+  /** Takes leave; an engine of this client's own ends. */
+  async close(): Promise<void> {
+    if (!this.#link.isShared) return this.end();
+    this.#closing = true;
+    this.#link.leave();
+  }
+
+  /** Lets the engine finish and end, whoever uses it; ends it by force if it does not within `graceMs`. */
+  async end(graceMs = 3000): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
     clearTimeout(this.#silence);
-    if (!this.#lost) {
-      const exited = new Promise((resolve) => this.#process.once("exit", resolve));
-      const force = setTimeout(() => this.#process.kill("SIGKILL"), graceMs);
-      await this.#connection.sendRequest(requests.shutdown).catch(() => {});
-      await exited;
-      clearTimeout(force);
-    }
+    if (this.#lost) return;
+    const gone = new Promise<void>((resolve) => {
+      this.#gone = resolve;
+    });
+    const force = setTimeout(() => this.#link.kill(this.#pid), graceMs);
+    await this.#connection.sendRequest(requests.shutdown).catch(() => {});
+    await gone;
+    clearTimeout(force);
   }
 
   /** Writes what the engine asks for, with the writer that came along with its request. */
@@ -130,7 +142,8 @@ export class EngineClient {
     if (!writer) throw new ResponseError<ErrorData>(ErrorCodes.InvalidParams, "Nobody writes.", { code: "bad-input" });
     const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort());
-    const onText = (piece: string) => void this.#connection.sendProgress(writing, progressToken, piece);
+    // That the engine is just ending is noticed when its connection closes.
+    const onText = (piece: string) => void this.#connection.sendProgress(writing, progressToken, piece).catch(() => {});
     try {
       await writer({ messages, maxTokens, signal: abort.signal, onText });
       return null;
@@ -143,7 +156,7 @@ export class EngineClient {
   #hear(): void {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {
-      this.#process.kill("SIGKILL");
+      this.#link.kill(this.#pid);
       this.#lose(`it was silent for ${SILENCE_LIMIT_MS / 1000} seconds`);
     }, SILENCE_LIMIT_MS);
     this.#silence.unref();
@@ -158,6 +171,7 @@ export class EngineClient {
     );
     // Disposing rejects every pending request, which then fails with the reason above.
     this.#connection.dispose();
+    this.#gone();
     if (!this.#closing) this.#onLost?.(this.#lost);
   }
 }

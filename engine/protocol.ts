@@ -1,6 +1,6 @@
 /**
  * The one contract between the engine process and whoever uses it: requests, notifications, their types and errors,
- * over JSON-RPC on the process's stdin and stdout. Lines, columns and offsets: see each type. Every request may be
+ * over JSON-RPC on the process's stdin and stdout, or on a socket that several clients share. Lines, columns and offsets: see each type. Every request may be
  * cancelled; it then fails with the code "cancelled" after at most one session run.
  */
 import { NotificationType, ProgressType, RequestType, RequestType0 } from "vscode-jsonrpc/node";
@@ -37,7 +37,7 @@ export const SILENCE_LIMIT_MS = 20_000;
 
 export interface InitializeParams {
   readonly protocolVersion: number;
-  /** The engine ends itself when this process is gone. */
+  /** An engine of this client's own ends itself when this process is gone. */
   readonly clientPid: number;
 }
 
@@ -70,7 +70,7 @@ export const requests = {
   generate: request<GenerateParams, GenerateResult>("generate"),
   chatTraits: request<{ path: string }, ChatTraits>("chatTraits"),
   inspect: request<{ path: string }, ModelReport>("inspect"),
-  /** Finishes what runs, closes the stores and answers; the process then ends. */
+  /** Finishes what runs, closes the stores and answers; the process then ends, for all its clients. */
   shutdown: new RequestType0<null, ErrorData>("shutdown"),
 } as const;
 
@@ -88,6 +88,8 @@ export const writing = new ProgressType<string>();
 
 export const notifications = {
   heartbeat: new NotificationType<{ rssBytes: number }>("heartbeat"),
+  /** A line for the log, from an engine that is nobody's child. */
+  log: new NotificationType<{ line: string }>("log"),
 } as const;
 
 /** Counts of long work and pieces of streamed text, both under the request's progress token. */

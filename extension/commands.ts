@@ -18,7 +18,7 @@ export function registerCommands(engine: EngineHost, indexes: Indexes, encoding:
   return vscode.Disposable.from(
     command("showLog", () => log.show()),
     command("restartEngine", async () => {
-      await engine.stop();
+      await engine.end();
       await indexes.updateAll();
     }),
     command("clearStores", () => clearStores(engine, indexes).catch(showError)),
@@ -61,7 +61,7 @@ async function clearStores(engine: EngineHost, indexes: Indexes): Promise<void> 
   const detail = t("{0} on disk. Open folders are indexed anew; nothing of yours is lost.", size);
   const message = t("Delete all indexes and memories?");
   if ((await vscode.window.showWarningMessage(message, { modal: true, detail }, clear)) !== clear) return;
-  await engine.stop();
+  await engine.end();
   await rm(engine.cacheFolder, { recursive: true, force: true });
   await indexes.updateAll();
 }

@@ -1,11 +1,12 @@
 /**
- * The engine process as the extension sees it: started when first needed, started anew when lost, asked by typed
- * requests. Every request leaves a trace.
+ * The engine process as the extension sees it: the one of all windows, started when first needed, started anew when lost,
+ * asked by typed requests. Every request leaves a trace.
  */
 import { join } from "node:path";
 import * as vscode from "vscode";
-import { EngineClient } from "../engine/client.ts";
+import type { EngineClient } from "../engine/client.ts";
 import { LongsightError } from "../engine/errors.ts";
+import { shareEngine } from "../engine/shared-client.ts";
 import { log } from "./log.ts";
 import { describeParams, describeResult } from "./trace-details.ts";
 import { TraceRing } from "./traces.ts";
@@ -83,19 +84,32 @@ export class EngineHost implements vscode.Disposable {
   /** Asks the engine about itself; no work, so it leaves no trace. */
   ask: EngineClient["request"] = async (...args: Ask) => (await this.#start()).request(...args) as never;
 
-  /** Ends the engine; the next request starts another. */
-  async stop(): Promise<void> {
+  /** Takes leave of the engine, which ends with its last window; the next request finds or starts one. */
+  async leave(): Promise<void> {
+    await this.#forget()
+      ?.then((running) => running.close())
+      .catch(() => {});
+  }
+
+  /** Ends the engine, for all windows; the next request of any of them starts another. */
+  async end(): Promise<void> {
+    await this.#forget()
+      ?.then((running) => running.end())
+      .catch(() => {});
+  }
+
+  dispose(): void {
+    void this.leave();
+    this.#changed.dispose();
+  }
+
+  #forget(): Promise<EngineClient> | undefined {
     const client = this.#client;
     this.#client = undefined;
     this.#losses = [];
     this.#pid = undefined;
     this.#set("idle");
-    await client?.then((running) => running.close()).catch(() => {});
-  }
-
-  dispose(): void {
-    void this.stop();
-    this.#changed.dispose();
+    return client;
   }
 
   #start(): Promise<EngineClient> {
@@ -120,10 +134,12 @@ export class EngineHost implements vscode.Disposable {
       }
       this.#set("starting");
       const startMs = performance.now();
-      const client = await EngineClient.start({
+      const client = await shareEngine({
         // The editor's own Node: nothing else is sure to be installed on the user's machine.
         command: process.execPath,
         args: ["--disable-warning=ExperimentalWarning", this.#script],
+        script: this.#script,
+        cacheFolder: this.#cacheFolder,
         env: { ...process.env, ELECTRON_RUN_AS_NODE: "1", LONGSIGHT_CACHE: this.#cacheFolder },
         onLog: (line) => log.info(`engine: ${line}`),
         onLost: (reason) => this.#lose(reason),

@@ -64,7 +64,7 @@ function start(context: vscode.ExtensionContext, engine: EngineHost): void {
   if (settings.indexOnOpen()) void indexes.updateAll();
 }
 
-/** Gives the engine the moment it needs to close its stores. */
+/** Gives an engine of this window's own the moment it needs to close its stores. */
 export async function deactivate(): Promise<void> {
-  await running?.stop();
+  await running?.leave();
 }

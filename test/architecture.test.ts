@@ -47,6 +47,7 @@ function layerOf(file: string): string {
   if (name === "errors" || name === "paths") return "base";
   if (name.startsWith("reference")) return "reference";
   if (name === "open-folders") return "engine";
+  if (["link", "meeting-place", "shared-client"].includes(name)) return "client";
   if (name === "engine" || name === "protocol" || name === "client") return name;
   return "entry";
 }

@@ -16,6 +16,11 @@ net.Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]) {
   if (!isLocal && typeof first !== "string") refuse("connect");
   return Reflect.apply(connect, this, args);
 } as typeof connect;
+const listen = net.Server.prototype.listen;
+net.Server.prototype.listen = function (this: net.Server, ...args: unknown[]) {
+  if (typeof args[0] !== "string") refuse("listen");
+  return Reflect.apply(listen, this, args);
+} as typeof listen;
 dgram.Socket.prototype.send = () => refuse("datagram");
 dns.lookup = (() => refuse("name look-up")) as unknown as typeof dns.lookup;
 globalThis.fetch = () => refuse("fetch");

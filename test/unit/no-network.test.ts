@@ -14,6 +14,7 @@ test("the guard catches what uses the network", () => {
   const uses = [
     "fetch('http://127.0.0.1')",
     "require('net').connect(80, '127.0.0.1')",
+    "require('net').createServer().listen(0)",
     "require('dns').lookup('a', () => {})",
   ];
   for (const use of uses) {

@@ -1,4 +1,4 @@
-/** The engine process: it ends with the window, is started anew when it is lost, and follows what happens to the files. */
+/** The engine process: it ends with the last window, is started anew when it is lost, and follows what happens to the files. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -24,23 +24,34 @@ export async function engine(context: TestContext, workbench: Workbench): Promis
   await context.test("killed, it is started anew when it is needed again", async () => {
     const pid = enginePids(workbench).at(-1)!;
     process.kill(pid, "SIGKILL");
-    await until(() => workbench.log().includes("ended by SIGKILL"));
+    await until(() => workbench.log().includes("The Longsight engine stopped"));
     await workbench.command("Longsight: Bring the Index up to Date");
     await until(() => enginePids(workbench).at(-1) !== pid);
     assert.ok(isRunning(enginePids(workbench).at(-1)!));
   });
 
-  await context.test("a second window has its own extension, both work", async () => {
+  await context.test("a second window has its own extension and the same engine; both work", async () => {
     const second = await workbench.secondWindow();
     await second.locator('.statusbar-item[aria-label*="up to date"]').waitFor();
+    assert.equal(new Set(enginePids(workbench).slice(-2)).size, 1);
+    // Left as a user leaves it: a page that is just closed is waited for, should it come back.
+    await second.goto("about:blank");
     await second.close();
     await workbench.waitUntilIndexed();
   });
 
-  await context.test("reloading the window leaves no engine behind", async () => {
+  await context.test("a window that is loaded anew finds its engine again", async () => {
     const pid = enginePids(workbench).at(-1)!;
+    const nStarts = enginePids(workbench).length;
     await workbench.reload();
     await workbench.waitUntilIndexed();
+    await until(() => enginePids(workbench).length > nStarts);
+    assert.equal(enginePids(workbench).at(-1), pid);
+  });
+
+  await context.test("the engine ends by itself when all windows are closed", async () => {
+    const pid = enginePids(workbench).at(-1)!;
+    await workbench.page.goto("about:blank");
     await until(() => !isRunning(pid));
   });
 }
