@@ -7,7 +7,16 @@
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import { type CacheInputs, oneToken } from "./dense.ts";
 import { type Cached, type Heads, type KeysValues, scoresOf } from "./heads.ts";
-import { BLOCK_TOKENS } from "./plan.ts";
+import { BLOCK_TOKENS, type Selector } from "./plan.ts";
+
+/** What is kept of each block's keys for choosing: [nKvHeads, blocks, headSize] each. */
+export type Landmark = "means" | "smallest" | "largest";
+
+export const LANDMARKS: Readonly<Record<Selector, readonly Landmark[]>> = {
+  mean: ["means"],
+  bound: ["smallest", "largest"],
+  attention: [],
+};
 
 /** What choosing needs: the cache's capacity is a whole number of blocks. */
 export interface ChoiceInputs {
@@ -38,6 +47,28 @@ export function chooseByMeans(graph: GraphBuilder, q: Value, means: Value, input
   const { nHeads, nKvHeads, headSize } = heads;
   const queries = graph.node("Reshape", [q, graph.ints(nKvHeads, nHeads / nKvHeads, headSize)]);
   const scores = scoresOf(graph, queries, means, headSize);
+  return best(graph, graph.node("Softmax", [scores], { axis: 2 }), inputs);
+}
+
+/**
+ * By the most that any key of a block can score (Quest, arXiv 2406.10774): its channels' smallest and largest numbers,
+ * [nKvHeads, blocks, headSize] both. No block with a better key is left out for it.
+ */
+export function chooseByBounds(
+  graph: GraphBuilder,
+  q: Value,
+  [smallest, largest]: readonly [Value, Value],
+  inputs: ChoiceInputs,
+  heads: Heads,
+): Value {
+  const { nHeads, nKvHeads, headSize } = heads;
+  const queries = graph.node("Reshape", [q, graph.ints(nKvHeads, nHeads / nKvHeads, headSize)]);
+  const positive = graph.node("Relu", [queries]);
+  const negative = graph.node("Sub", [queries, positive]);
+  const scores = graph.node("Add", [
+    scoresOf(graph, positive, largest, headSize),
+    scoresOf(graph, negative, smallest, headSize),
+  ]);
   return best(graph, graph.node("Softmax", [scores], { axis: 2 }), inputs);
 }
 

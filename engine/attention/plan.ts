@@ -12,11 +12,18 @@ export const BLOCK_TOKENS = 64;
 /** A retrieval head may attend to every earlier key, a streaming head to the first tokens and the latest (DuoAttention). */
 export type HeadRole = "retrieval" | "streaming";
 
+/**
+ * What blocks are chosen by: the mean of their keys, the most that one of their keys can score, or the attention itself,
+ * which then reads all keys (TidalDecode).
+ */
+export const SELECTORS = ["mean", "bound", "attention"] as const;
+export type Selector = (typeof SELECTORS)[number];
+
 /** What the retrieval heads of a layer read when a single token is processed. */
 export type BlockPlan =
   | { readonly kind: "all" }
-  /** Choose blocks, and read those: by their keys' mean, or by the attention itself, which then reads all (TidalDecode). */
-  | { readonly kind: "select"; readonly selector: "mean" | "attention"; readonly budget: number }
+  /** Choose blocks, and read those. */
+  | { readonly kind: "select"; readonly selector: Selector; readonly budget: number }
   /** Read the best of the blocks that the last choosing layer chose. `budget` counts blocks, here and above. */
   | { readonly kind: "reuse"; readonly budget: number };
 
@@ -133,8 +140,8 @@ function checkBlocks(layer: number, heads: readonly HeadRole[], blocks: BlockPla
     if (budget <= chosen) return chosen;
     throw refused(`lets layer ${layer} use ${budget} blocks again where ${chosen} were chosen; choose more before it`);
   }
-  if (blocks.selector !== "mean" && blocks.selector !== "attention") {
-    throw refused(`chooses by "${blocks.selector}" in layer ${layer}; use "mean" or "attention"`);
+  if (!SELECTORS.includes(blocks.selector)) {
+    throw refused(`chooses by "${blocks.selector}" in layer ${layer}; use "mean", "bound" or "attention"`);
   }
   if (!heads.includes("retrieval")) {
     throw refused(`lets layer ${layer} choose blocks, but all its heads stream; choose in a layer that retrieves`);

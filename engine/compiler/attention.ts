@@ -10,11 +10,19 @@
  * StreamingInputs);
  * refresh bool [1]: choose blocks anew; count.<budget> int64 [1] and sizes.<budget> int64 [2]: blocks and keys read under
  * a budget; preference float32 [blocks]; of layers that choose: chosen.<layer> int64 [count], the last choice, and
- * means.<layer> float32 [retrieval heads, blocks, headSize].
+ * means.<layer>, or smallest.<layer> and largest.<layer>, float32 [retrieval heads, blocks, headSize] (LANDMARKS).
  * Outputs: keys and values [nLayers * nKvHeads, n, headSize], the run's own; of layers that choose: choice.<layer> int64
  * [count] and query.<layer> float32 [1, nHeads * headSize] of the last token.
  */
-import { attendToBlocks, biasOf, type Choice, chooseByMeans, chooseByShares } from "../attention/blocks.ts";
+import {
+  attendToBlocks,
+  biasOf,
+  type Choice,
+  chooseByBounds,
+  chooseByMeans,
+  chooseByShares,
+  LANDMARKS,
+} from "../attention/blocks.ts";
 import { type CacheInputs, denseAttention, oneToken, severalTokens } from "../attention/dense.ts";
 import {
   byHead,
@@ -171,10 +179,9 @@ export class AttentionCompiler {
     const { count, sizes } = this.#budget(budget);
     const choosing = { preference: this.#input("preference", "float32", ["blocks"]), count };
     const last = this.#input(`chosen.${layer}`, "int64", ["chosen"]);
-    const means =
-      selector === "mean"
-        ? this.#input(`means.${layer}`, "float32", [nRetrieval, "blocks", heads.headSize])
-        : undefined;
+    const [landmark, bound] = LANDMARKS[selector].map((kind) =>
+      this.#input(`${kind}.${layer}`, "float32", [nRetrieval, "blocks", heads.headSize]),
+    );
     const attend = (chosen: Value) =>
       attendToBlocks(
         graph,
@@ -185,8 +192,10 @@ export class AttentionCompiler {
         heads,
       );
     const anew = () => {
-      if (means) {
-        const chosen = chooseByMeans(graph, rows.q, means, choosing, heads);
+      if (landmark) {
+        const chosen = bound
+          ? chooseByBounds(graph, rows.q, [landmark, bound], choosing, heads)
+          : chooseByMeans(graph, rows.q, landmark, choosing, heads);
         return [attend(chosen), chosen];
       }
       const [mixed, shares] = oneToken(graph, rows.q, own, cached, all, heads);

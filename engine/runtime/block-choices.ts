@@ -3,6 +3,7 @@
  * close to those it was made with (Recycled Attention); queries are seen only after a run, so a drift takes effect one
  * token later.
  */
+import { LANDMARKS, type Landmark } from "../attention/blocks.ts";
 import { type AttentionPlan, BLOCK_TOKENS } from "../attention/plan.ts";
 import type { DecoderConfig } from "../models/types.ts";
 import { asFloats, type KvCache } from "./kv-cache.ts";
@@ -12,8 +13,8 @@ import { Tensor } from "./session.ts";
 interface ChoosingLayer {
   readonly layer: number;
   readonly budget: number;
-  /** Means of the keys of each block, [heads, blocks, headSize], where the layer chooses by them. */
-  means: Float32Array | undefined;
+  /** What the layer chooses by, [heads, blocks, headSize] each. */
+  readonly landmarks: Map<Landmark, Float32Array>;
   readonly nHeads: number;
   chosen: BigInt64Array;
   /** The queries the choice was made with. */
@@ -40,10 +41,10 @@ export class BlockChoices {
       if (blocks.kind === "all") continue;
       this.#budgets.add(blocks.budget);
       if (blocks.kind === "reuse") continue;
-      const means = blocks.selector === "mean" ? new Float32Array(0) : undefined;
+      const landmarks = new Map(LANDMARKS[blocks.selector].map((kind) => [kind, new Float32Array(0)]));
       const nHeads = heads.filter((role) => role === "retrieval").length;
       const none = { chosen: new BigInt64Array(0), queries: new Float32Array(0) };
-      this.#layers.push({ layer, budget: blocks.budget, means, nHeads, ...none });
+      this.#layers.push({ layer, budget: blocks.budget, landmarks, nHeads, ...none });
     }
   }
 
@@ -59,9 +60,11 @@ export class BlockChoices {
     }
     for (const one of this.#layers) {
       one.chosen = new BigInt64Array(Math.min(one.budget, nBlocks));
-      if (one.means === undefined) continue;
-      one.means = grown(one.means, one.nHeads, nBlocks * this.#headSize);
-      inputs[`means.${one.layer}`] = new Tensor("float32", one.means, [one.nHeads, nBlocks, this.#headSize]);
+      for (const [kind, old] of one.landmarks) {
+        const rows = grown(old, one.nHeads, nBlocks * this.#headSize);
+        one.landmarks.set(kind, rows);
+        inputs[`${kind}.${one.layer}`] = new Tensor("float32", rows, [one.nHeads, nBlocks, this.#headSize]);
+      }
     }
     return inputs;
   }
@@ -88,7 +91,7 @@ export class BlockChoices {
 
   /** Takes in that the keys of `n` tokens behind the first `nPast` are in the cache. */
   appended(nPast: number, n: number): void {
-    for (const { layer, means, nHeads } of this.#layers) if (means) this.#updateMeans(layer, means, nHeads, nPast, n);
+    for (const one of this.#layers) this.#updateLandmarks(one, nPast, n);
   }
 
   /** Takes in the outputs of a run of `n` tokens. */
@@ -119,21 +122,43 @@ export class BlockChoices {
   }
 
   /** Of the blocks that the run has completed. */
-  #updateMeans(layer: number, means: Float32Array, nHeads: number, nPast: number, n: number): void {
+  #updateLandmarks({ layer, landmarks, nHeads }: ChoosingLayer, nPast: number, n: number): void {
     const { capacity } = this.#cache;
     const keys = asFloats(this.#cache.keys[layer]);
     const size = this.#headSize;
     const nBlocks = capacity / BLOCK_TOKENS;
     const last = Math.floor((nPast + n) / BLOCK_TOKENS);
-    for (let block = Math.floor(nPast / BLOCK_TOKENS); block < last; block++) {
-      for (let head = 0; head < nHeads; head++) {
-        const mean = means.subarray((head * nBlocks + block) * size, (head * nBlocks + block + 1) * size).fill(0);
-        const from = (head * capacity + block * BLOCK_TOKENS) * size;
-        for (let i = 0; i < BLOCK_TOKENS * size; i++) mean[i % size] += keys[from + i] / BLOCK_TOKENS;
+    for (const [kind, all] of landmarks) {
+      for (let block = Math.floor(nPast / BLOCK_TOKENS); block < last; block++) {
+        for (let head = 0; head < nHeads; head++) {
+          const from = (head * capacity + block * BLOCK_TOKENS) * size;
+          const row = (head * nBlocks + block) * size;
+          GATHER[kind](all.subarray(row, row + size), keys.subarray(from, from + BLOCK_TOKENS * size));
+        }
       }
     }
   }
 }
+
+/** Makes a landmark [headSize] of a block's keys [BLOCK_TOKENS, headSize]. */
+const GATHER: Readonly<Record<Landmark, (landmark: Float32Array, keys: Float32Array | Float16Array) => void>> = {
+  means(landmark, keys) {
+    landmark.fill(0);
+    for (let i = 0; i < keys.length; i++) landmark[i % landmark.length] += keys[i] / BLOCK_TOKENS;
+  },
+  smallest(landmark, keys) {
+    landmark.fill(Number.POSITIVE_INFINITY);
+    for (let i = 0; i < keys.length; i++) {
+      landmark[i % landmark.length] = Math.min(landmark[i % landmark.length], keys[i]);
+    }
+  },
+  largest(landmark, keys) {
+    landmark.fill(Number.NEGATIVE_INFINITY);
+    for (let i = 0; i < keys.length; i++) {
+      landmark[i % landmark.length] = Math.max(landmark[i % landmark.length], keys[i]);
+    }
+  },
+};
 
 /** Rows of one length copied into rows of another. */
 function grown(old: Float32Array, nRows: number, length: number): Float32Array {

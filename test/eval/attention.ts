@@ -8,6 +8,7 @@ import {
   exactPlan,
   type HeadGates,
   type HeadRole,
+  type Selector,
 } from "../../engine/attention/plan.ts";
 import { type OpenModel, openModel } from "../../engine/models/open-model.ts";
 import type { DecoderConfig } from "../../engine/models/types.ts";
@@ -35,7 +36,7 @@ const layers = (config: DecoderConfig, at: (layer: number) => Partial<AttentionP
   exactPlan(config).layers.map((layer, i) => ({ ...layer, ...at(i) }));
 
 const choosing =
-  (selector: "mean" | "attention", choosers: number[], maxTokens = 1) =>
+  (selector: Selector, choosers: number[], maxTokens = 1) =>
   (config: DecoderConfig) => ({
     ...exactPlan(config),
     layers: layers(config, (layer) => {
@@ -49,6 +50,7 @@ const ALL_LAYERS = [0, 1, 2, 3, 4];
 
 const METHODS: readonly Method[] = [
   { name: "blocks by their means, every layer", plan: choosing("mean", ALL_LAYERS) },
+  { name: "blocks by their keys' bounds (Quest), every layer", plan: choosing("bound", ALL_LAYERS) },
   { name: "blocks by attention, layers 1 and 3", plan: choosing("attention", [1, 3]) },
   { name: "the same for 8 tokens", plan: choosing("attention", [1, 3], 8) },
 ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseByMeans, chooseByShares } from "../../../engine/attention/blocks.ts";
+import { chooseByBounds, chooseByMeans, chooseByShares } from "../../../engine/attention/blocks.ts";
 import { BLOCK_TOKENS } from "../../../engine/attention/plan.ts";
 import { GraphBuilder, type Value } from "../../../engine/onnx/graph.ts";
 import { createSession, Tensor } from "../../../engine/runtime/session.ts";
@@ -89,4 +89,57 @@ test("by means: as if each block were one key; preferred blocks come first, empt
   preference[order[5]] = 2;
   preference[order[0]] = -2;
   assert.deepEqual(await chosen(build, feeds, preference, 6), [order[5], ...order.slice(1, 5), order[0]]);
+});
+
+test("by bounds: no key of a block scores more, and the largest that one can score decides", async () => {
+  const q = random(heads.nHeads * heads.headSize, 4);
+  const keys = random(2 * N_BLOCKS * BLOCK_TOKENS * heads.headSize, 5);
+  const [smallest, largest] = [Math.min, Math.max].map((pick) =>
+    Float32Array.from({ length: 2 * N_BLOCKS * heads.headSize }, (_, i) => {
+      const [row, c] = [Math.floor(i / heads.headSize), i % heads.headSize];
+      const channel = Array.from(
+        { length: BLOCK_TOKENS },
+        (_, t) => keys[(row * BLOCK_TOKENS + t) * heads.headSize + c],
+      );
+      return pick(...channel);
+    }),
+  );
+  const scores: number[] = NONE.slice();
+  for (let head = 0; head < heads.nHeads; head++) {
+    const exps = NONE.map((_, block) => {
+      const row = (head >> 1) * N_BLOCKS + block;
+      const query = (c: number) => q[head * heads.headSize + c];
+      let bound = 0;
+      for (let c = 0; c < heads.headSize; c++) {
+        const at = row * heads.headSize + c;
+        bound += Math.max(query(c) * smallest[at], query(c) * largest[at]);
+      }
+      for (let token = 0; token < BLOCK_TOKENS; token++) {
+        let dot = 0;
+        for (let c = 0; c < heads.headSize; c++)
+          dot += query(c) * keys[(row * BLOCK_TOKENS + token) * heads.headSize + c];
+        assert.ok(dot <= bound + 1e-4);
+      }
+      return Math.exp(bound / Math.sqrt(heads.headSize));
+    });
+    const sum = exps.reduce((a, b) => a + b, 0);
+    exps.forEach((e, block) => {
+      scores[block] = Math.max(scores[block], e / sum);
+    });
+  }
+  const shape = [2, N_BLOCKS, heads.headSize];
+  const feeds = {
+    q: new Tensor("float32", q, [1, 1, q.length]),
+    smallest: new Tensor("float32", smallest, shape),
+    largest: new Tensor("float32", largest, shape),
+  };
+  const build = (graph: GraphBuilder, inputs: { preference: Value; count: Value }) =>
+    chooseByBounds(
+      graph,
+      graph.input("q", "float32", [1, 1, q.length]),
+      [graph.input("smallest", "float32", shape), graph.input("largest", "float32", shape)],
+      inputs,
+      heads,
+    );
+  assert.deepEqual(await chosen(build, feeds, NONE, 4), ranked(scores).slice(0, 4));
 });

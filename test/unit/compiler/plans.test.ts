@@ -1,7 +1,14 @@
 /** Plans that leave keys out: equal to the exact plan where they cover all keys, else to the reference that sees the same. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type AttentionPlan, BLOCK_TOKENS, balancedPlan, exactPlan, fastPlan } from "../../../engine/attention/plan.ts";
+import {
+  type AttentionPlan,
+  BLOCK_TOKENS,
+  balancedPlan,
+  exactPlan,
+  fastPlan,
+  SELECTORS,
+} from "../../../engine/attention/plan.ts";
 import { streams } from "../../../engine/attention/streaming.ts";
 import type { DecoderConfig } from "../../../engine/models/types.ts";
 import { referenceLogits } from "../../../engine/reference.ts";
@@ -106,7 +113,7 @@ for (const { name, path } of decoderFixtures.filter(({ name }) => ["llama", "qwe
     const model = await openForTest(path);
     const plan = exactPlan(model.config);
     const ids = textOf(270);
-    for (const selector of ["mean", "attention"] as const) {
+    for (const selector of SELECTORS) {
       const layers = [
         { ...plan.layers[0], blocks: { kind: "select", selector, budget: 4 } },
         { ...plan.layers[1], blocks: { kind: "reuse", budget: 3 } },

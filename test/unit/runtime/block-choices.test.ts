@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type AttentionPlan, BLOCK_TOKENS } from "../../../engine/attention/plan.ts";
+import { type AttentionPlan, BLOCK_TOKENS, type Selector } from "../../../engine/attention/plan.ts";
 import type { DecoderConfig } from "../../../engine/models/types.ts";
 import { BlockChoices } from "../../../engine/runtime/block-choices.ts";
 import { KvCache } from "../../../engine/runtime/kv-cache.ts";
@@ -8,8 +8,8 @@ import { Tensor } from "../../../engine/runtime/session.ts";
 import { assertClose } from "../close.ts";
 
 const config = { nKvHeads: 1, headSize: 2 } as DecoderConfig;
-const plan = (refresh: AttentionPlan["refresh"]): AttentionPlan => ({
-  layers: [{ heads: ["retrieval"], blocks: { kind: "select", selector: "mean", budget: 3 } }],
+const plan = (refresh: AttentionPlan["refresh"], selector: Selector = "mean"): AttentionPlan => ({
+  layers: [{ heads: ["retrieval"], blocks: { kind: "select", selector, budget: 3 } }],
   ...{ sinks: 1, window: 1, refresh },
 });
 
@@ -50,20 +50,33 @@ test("queries that have turned away make the next token choose anew", () => {
   assert.deepEqual(refreshes({ maxTokens: 99, minCosine: 1 }, 10, turn(4)), [true, false, true, false]);
 });
 
-test("the means are those of complete blocks, in 32 and 16 bits, and survive growth", () => {
+const LANDMARKS = {
+  mean: { "means.0": [31.5, 1, 95.5, 1, 159.5, 1] },
+  bound: { "smallest.0": [0, -1, 64, -1, 128, -1], "largest.0": [63, 3, 127, 3, 191, 3] },
+};
+
+test("landmarks are those of complete blocks, in 32 and 16 bits, and survive growth", () => {
   for (const type of ["float32", "float16"] as const) {
-    const cache = new KvCache({ heads: [[0]], nKvHeads: 1, headSize: 2, type });
-    const choices = new BlockChoices(plan({ maxTokens: 1, minCosine: -1 }), config, cache);
-    let inputs = choices.fixedInputs();
-    let nPast = 0;
-    for (const n of [50, 20, 60, 1, 70]) {
-      if (cache.reserve(nPast + n)) inputs = choices.fixedInputs();
-      const numbers = Float32Array.from({ length: 2 * n }, (_, i) => (i % 2 === 0 ? nPast + i / 2 : 1));
-      const rows = type === "float32" ? numbers : new Uint16Array(Float16Array.from(numbers).buffer);
-      cache.append(nPast, n, rows, rows);
-      choices.appended(nPast, n);
-      nPast += n;
+    for (const selector of ["mean", "bound"] as const) {
+      const cache = new KvCache({ heads: [[0]], nKvHeads: 1, headSize: 2, type });
+      const choices = new BlockChoices(plan({ maxTokens: 1, minCosine: -1 }, selector), config, cache);
+      let inputs = choices.fixedInputs();
+      let nPast = 0;
+      for (const n of [50, 20, 60, 1, 70]) {
+        if (cache.reserve(nPast + n)) inputs = choices.fixedInputs();
+        // The first channel counts, the second goes up and down around 1.
+        const numbers = Float32Array.from({ length: 2 * n }, (_, i) => {
+          const token = nPast + (i >> 1);
+          return i % 2 === 0 ? token : token % 2 === 0 ? -1 : 3;
+        });
+        const rows = type === "float32" ? numbers : new Uint16Array(Float16Array.from(numbers).buffer);
+        cache.append(nPast, n, rows, rows);
+        choices.appended(nPast, n);
+        nPast += n;
+      }
+      for (const [name, expected] of Object.entries(LANDMARKS[selector])) {
+        assertClose((inputs[name].data as Float32Array).subarray(0, 6), expected, 0.1, `${name} ${type}`);
+      }
     }
-    assertClose((inputs["means.0"].data as Float32Array).subarray(0, 6), [31.5, 1, 95.5, 1, 159.5, 1], 0.1, type);
   }
 });
