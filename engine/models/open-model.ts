@@ -10,6 +10,7 @@ import type { ModelFile } from "./files/model-file.ts";
 import { openModelFile } from "./files/open.ts";
 import { type ModelWork, withCancelled } from "./model-work.ts";
 import type { DecoderConfig } from "./types.ts";
+import { keepRecent } from "./weight-cache.ts";
 import { FORMAT_VERSION } from "./weight-format.ts";
 import { readWeights, type StoredWeights } from "./weight-reader.ts";
 import { writeWeights } from "./weight-writer.ts";
@@ -64,12 +65,15 @@ async function openWeights(file: ModelFile, config: DecoderConfig, options: Open
   const { path, fingerprint } = await locateWeights(file, setting, options);
   if (existsSync(path)) {
     try {
-      return await readWeights(path, fingerprint, options);
+      const weights = await readWeights(path, fingerprint, options);
+      keepRecent(path);
+      return weights;
     } catch (error) {
       if (options.signal?.aborted) throw error;
       console.warn(`Converting ${file.path} again: ${(error as Error).message}`);
     }
   }
   await writeWeights(path, file, planConversion(file, config, setting), options);
+  keepRecent(path);
   return readWeights(path, fingerprint, options);
 }

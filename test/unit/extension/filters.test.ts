@@ -5,7 +5,6 @@ import { empty } from "../../../extension/completion/filters/empty.ts";
 import { filtered } from "../../../extension/completion/filters/index.ts";
 import { repeatsItself } from "../../../extension/completion/filters/repeats-itself.ts";
 import { repeatsSuffix } from "../../../extension/completion/filters/repeats-suffix.ts";
-import { secrets } from "../../../extension/completion/filters/secrets.ts";
 import { unbalancedBrackets } from "../../../extension/completion/filters/unbalanced-brackets.ts";
 
 const at = (prefix = "", suffix = "") => ({ prefix, suffix });
@@ -46,13 +45,6 @@ suite("filters of suggestions", () => {
     assert.equal(repeatsItself("x = 000000000000000", at()), undefined);
     assert.equal(repeatsItself("const point = [0, 0, 0];", at()), "const point = [0, 0, 0];");
     assert.equal(repeatsItself("# ------\nreturn first + second", at()), "# ------\nreturn first + second");
-  });
-
-  test("secrets: drops what looks like a credential, with its line in view", () => {
-    assert.equal(secrets(`"AKIA${"A".repeat(16)}"`, at("key = ")), undefined);
-    assert.equal(secrets(`"${"h".repeat(14)}"`, at("password = ")), undefined);
-    assert.equal(secrets("-----BEGIN PRIVATE KEY-----", at()), undefined);
-    assert.equal(secrets('process.env["TOKEN"]', at("api_key = ")), 'process.env["TOKEN"]');
   });
 
   test("all together: the text where nothing is wrong with it, nothing where one filter drops it", () => {
