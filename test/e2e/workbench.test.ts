@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { packageVsix } from "../../build.mjs";
+import { agent, agentModel, packAgent } from "./scenarios/agent.ts";
 import { appearance } from "./scenarios/appearance.ts";
 import { chat } from "./scenarios/chat.ts";
 import { completions } from "./scenarios/completions.ts";
@@ -58,6 +59,10 @@ test("the extension in a real workbench", { skip }, async (context) => {
   await scenario("server", (inner, workbench) => serverAnswers(inner, workbench, questions), { settings: configured });
   server.close();
   await scenario("models", models);
+  const model = agentModel();
+  context.after(() => rmSync(model, { recursive: true }));
+  const agentSettings = { "longsight.chat.model": model };
+  await scenario("agent", agent, { settings: agentSettings, others: [packAgent(folder)] });
   await scenario("several folders", severalFolders, { folders: [fixture("library"), fixture("notes")] });
   await scenario("restricted", restricted, { asksForTrust: true });
   await scenario("appearance", appearance, { settings: { ...noOtherSuggestions, ...followsSystemColours } });

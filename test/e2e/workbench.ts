@@ -13,6 +13,8 @@ export interface WorkbenchOptions {
   /** The workspace, copied before it is opened: several folders make a multi-root workspace. */
   readonly folders: readonly string[];
   readonly settings?: Record<string, unknown>;
+  /** Other extensions to install beside ours. */
+  readonly others?: readonly string[];
   /** Whether the editor asks for trust; without it every workspace is trusted. */
   readonly asksForTrust?: boolean;
 }
@@ -96,7 +98,9 @@ export class Workbench {
       XDG_CONFIG_HOME: join(home, ".config"),
       XDG_DATA_HOME: join(home, ".local"),
     };
-    execFileSync(node, [script, ...common, "--install-extension", options.vsix, "--force"], { env, stdio: "ignore" });
+    for (const vsix of [options.vsix, ...(options.others ?? [])]) {
+      execFileSync(node, [script, ...common, "--install-extension", vsix, "--force"], { env, stdio: "ignore" });
+    }
     const port = await freePort();
     const server = spawn(
       node,
