@@ -204,7 +204,9 @@ class DiagnosticsPage {
         heading(strings.blocksRead),
         drawHeatStrip(trace.memory, {
           label: strings.blocksRead,
-          layerName: (layer) => `${strings.layer} ${layer}`,
+          rowName: (layer, head) => `${strings.layer} ${layer}, ${strings.head} ${head + 1}`,
+          tableName: strings.asTable,
+          placeName: strings.place,
           onOpen: ({ path, startLine, endLine }) => open(path, startLine, endLine),
         }),
         element("p", "note", [

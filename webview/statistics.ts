@@ -19,8 +19,11 @@ export function percentages(values: readonly number[]): number[] {
   return all === 0 ? [] : values.map((value) => (100 * value) / all);
 }
 
+/** One head of one layer. */
 export interface StripRow {
   readonly layer: number;
+  /** From 0. */
+  readonly head: number;
   /** One for every column; 0 where the layer did not look at the block. */
   readonly masses: readonly number[];
 }
@@ -31,7 +34,7 @@ export interface StripColumn {
   readonly endLine: number;
 }
 
-/** The blocks that any layer attended to as columns, by path and line, and how much each layer did as rows. */
+/** The blocks that any layer attended to as columns, by path and line, and how much each head of each layer did as rows. */
 export function heatStrip(memory: NonNullable<Trace["memory"]>): { columns: StripColumn[]; rows: StripRow[] } {
   const keyOf = ({ path, startLine }: StripColumn) => `${path}\n${startLine}`;
   const columns = new Map<string, StripColumn>();
@@ -42,9 +45,13 @@ export function heatStrip(memory: NonNullable<Trace["memory"]>): { columns: Stri
   const sorted = [...columns.values()].sort((a, b) =>
     a.path === b.path ? a.startLine - b.startLine : a.path < b.path ? -1 : 1,
   );
-  const rows = memory.layers.map(({ layer, blocks }) => {
-    const masses = new Map(blocks.map((block) => [keyOf(block), block.mass]));
-    return { layer, masses: sorted.map((column) => masses.get(keyOf(column)) ?? 0) };
+  const rows = memory.layers.flatMap(({ layer, blocks }) => {
+    const byColumn = new Map(blocks.map((block) => [keyOf(block), block.headMasses]));
+    const nHeads = Math.max(0, ...blocks.map(({ headMasses }) => headMasses.length));
+    return Array.from({ length: nHeads }, (_, head) => {
+      const masses = sorted.map((column) => byColumn.get(keyOf(column))?.[head] ?? 0);
+      return { layer, head, masses };
+    });
   });
   return { columns: sorted, rows };
 }

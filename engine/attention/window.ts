@@ -52,8 +52,8 @@ export interface WindowAttention {
 
 /**
  * q [n, nHeads, headSize] with the score scale multiplied in, k and v [n, headSize] -> mixed values
- * [n, nHeads, headSize], the window's new keys and values, and the last query's weights, the mean over the heads:
- * [nMemory + 1 + window keys], memory first, then the sink.
+ * [n, nHeads, headSize], the window's new keys and values, and the last query's weights
+ * [nHeads, nMemory + 1 + window keys], memory first, then the sink.
  */
 export function windowAttention(
   graph: GraphBuilder,
@@ -88,7 +88,7 @@ export function windowAttention(
     return graph.nodes("Slice", [all, ...range], [output])[0];
   };
   const last = graph.node("Gather", [weights, graph.ints(-1)], { axis: 0 });
-  const attention = graph.node("ReduceMean", [last, graph.ints(0, 1)], { keepdims: 0 });
+  const attention = graph.node("Reshape", [last, graph.ints(nHeads, -1)]);
   return [mixed, newest(keys, window.presentKeys), newest(values, window.presentValues), attention];
 }
 

@@ -6,7 +6,7 @@
  * bias_end int64 [2] (windowBiasRange); for every retrieval layer memory.<layer>.keys and .values [nMemory, headSize]
  * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize]; query.<layer> [1, n, routeSize], the routing queries of
  * single tokens, whose mean's direction is a group's query; heads.<layer> [at most routeGroup, nHeads, headSize], the last
- * tokens' own queries with the score scale multiplied in; attention.<layer> [nMemory + ...], of the last token, memory
+ * tokens' own queries with the score scale multiplied in; attention.<layer> [nHeads, nMemory + ...], of the last token, memory
  * first (windowAttention).
  *
  * encoder: ids [b, n] of b sequences -> keys and values [b, n, headSize] of the memory layer; routing
@@ -195,7 +195,7 @@ class HybridCompiler {
     const [asked] = graph.nodes("Slice", [query, ...lastRows], [`heads.${layer}`]);
     graph.output(asked, "float32", [`nAsked.${layer}`, nHeads, headSize]);
     const [newest] = graph.nodes("Identity", [attention], [`attention.${layer}`]);
-    graph.output(newest, "float32", [`nKeys.${layer}`]);
+    graph.output(newest, "float32", [nHeads, `nKeys.${layer}`]);
     const joined = graph.node("Reshape", [mixed, graph.ints(1, -1, hiddenSize)]);
     return this.#linear(joined, `${name}.attn_output`);
   }

@@ -40,8 +40,8 @@ interface Looked {
   last: { readonly query: Float32Array; readonly chosen: readonly Chosen[] };
   refreshes: number;
   looks: number;
-  /** Summed over the looks, by block. */
-  readonly seen: Map<number, { traced: Omit<TracedBlock, "mass">; mass: number }>;
+  /** Summed over the looks, by block and head. */
+  readonly seen: Map<number, { traced: Omit<TracedBlock, "mass" | "headMasses">; masses: Float64Array }>;
 }
 
 export class MemoryContext implements RoutedMemory {
@@ -64,7 +64,7 @@ export class MemoryContext implements RoutedMemory {
   select(layer: number, query: Float32Array, heads?: Float32Array): MemoryTokens {
     const startMs = performance.now();
     const bytesBefore = this.#memory.bytesRead;
-    const { routeTopBlocks, headSize } = this.#memory.config;
+    const { routeTopBlocks, headSize, nHeads } = this.#memory.config;
     let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
     while (chosen === undefined) chosen = this.#choose(layer, routeTopBlocks, query, heads);
@@ -76,7 +76,7 @@ export class MemoryContext implements RoutedMemory {
     for (const { block, score } of chosen) {
       const { owner, lines } = this.#memory.at(block);
       const traced = { path: this.#pathOf(owner), ...lines, class: this.#classOf(block), score };
-      looked.seen.set(block, { traced, mass: looked.seen.get(block)?.mass ?? 0 });
+      looked.seen.set(block, { traced, masses: looked.seen.get(block)?.masses ?? new Float64Array(nHeads) });
     }
     const tokens = memoryTokens(
       chosen.map(({ stored }) => stored),
@@ -93,10 +93,14 @@ export class MemoryContext implements RoutedMemory {
     const chosen = this.#chosen.get(tokens);
     if (!looked || !chosen) return;
     looked.looks++;
-    let at = 0;
+    const nAll = tokens.classes.length;
+    let start = 0;
     for (const { block, nTokens } of chosen) {
-      const seen = looked.seen.get(block);
-      for (const end = at + nTokens; at < end; at++) if (seen) seen.mass += weights[at];
+      const masses = looked.seen.get(block)?.masses ?? new Float64Array(0);
+      for (const head of masses.keys()) {
+        for (let at = start; at < start + nTokens; at++) masses[head] += weights[head * nAll + at];
+      }
+      start += nTokens;
     }
   }
 
@@ -104,7 +108,10 @@ export class MemoryContext implements RoutedMemory {
   trace(): MemoryTrace {
     const layers = [...this.#layers].map(([layer, { last, refreshes, looks, seen }]): LayerTrace => {
       const blocks = [...seen.values()]
-        .map(({ traced, mass }) => ({ ...traced, mass: looks > 0 ? mass / looks : 0 }))
+        .map(({ traced, masses }) => {
+          const headMasses = [...masses].map((mass) => (looks > 0 ? mass / looks : 0));
+          return { ...traced, mass: mean(headMasses), headMasses };
+        })
         .sort((a, b) => b.mass - a.mass);
       // Blocks of a damaged segment have left the memory since.
       const chosen = last.chosen.filter(({ block }) => this.#memory.has(block));
@@ -173,3 +180,5 @@ export class MemoryContext implements RoutedMemory {
     return paths.find((path) => this.#imported.has(path)) ?? paths[0];
   }
 }
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -10,8 +10,10 @@ export interface TracedBlock {
   readonly class: MemoryClass;
   /** Cosine of the routing query and the block's landmark. */
   readonly score: number;
-  /** The share of the layer's attention that the block got, measured: the mean over the looks below. */
+  /** The share of the layer's attention that the block got, measured: the mean over its heads and the looks below. */
   readonly mass: number;
+  /** The same for each head. */
+  readonly headMasses: readonly number[];
 }
 
 export interface LayerTrace {

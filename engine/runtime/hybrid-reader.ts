@@ -99,8 +99,8 @@ export class HybridReader implements DraftReader {
     const { logits, attention } = result;
     this.#routing.push(result);
     for (const [layer, seen] of tokens) {
-      const weights = attention.get(layer)?.subarray(0, seen.classes.length);
-      if (weights) memory.attended?.(layer, seen, weights);
+      const weights = attention.get(layer);
+      if (weights) memory.attended?.(layer, seen, toMemory(weights, seen.classes.length, this.#decoder.config.nHeads));
     }
     return logits;
   }
@@ -128,4 +128,14 @@ export class HybridReader implements DraftReader {
     for (let stop = from - (from % spacing) + spacing; stop < end; stop += spacing) stops.add(stop);
     return [...stops].sort((a, b) => a - b);
   }
+}
+
+/** Of attention [nHeads, nKeys] the part to the memory's tokens, which come first: [nHeads, nTokens]. */
+export function toMemory(attention: Float32Array, nTokens: number, nHeads: number): Float32Array {
+  const nKeys = attention.length / nHeads;
+  const part = new Float32Array(nHeads * nTokens);
+  for (let head = 0; head < nHeads; head++) {
+    part.set(attention.subarray(head * nKeys, head * nKeys + nTokens), head * nTokens);
+  }
+  return part;
 }

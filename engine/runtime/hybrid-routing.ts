@@ -16,7 +16,7 @@ export interface RoutedMemory {
    * [nHeads, headSize]: the mean over the last tokens, the score scale multiplied in.
    */
   select(layer: number, query: Float32Array, heads?: Float32Array): MemoryTokens;
-  /** Told the attention [nTokens] of the newest token to what was selected for a layer, the mean over the heads. */
+  /** Told the attention [nHeads, nTokens] of the newest token to what was selected for a layer. */
   attended?(layer: number, tokens: MemoryTokens, weights: Float32Array): void;
 }
 

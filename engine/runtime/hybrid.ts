@@ -38,7 +38,7 @@ export interface ReadResult {
    * [n, nHeads, headSize], with the score scale multiplied in.
    */
   readonly heads: ReadonlyMap<number, Float32Array>;
-  /** Per retrieval layer the last token's attention, the mean over the heads: memory tokens first, then the rest. */
+  /** Per retrieval layer the last token's attention [nHeads, nKeys]: memory tokens first, then the rest. */
   readonly attention: ReadonlyMap<number, Float32Array>;
 }
 

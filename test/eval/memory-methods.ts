@@ -14,7 +14,7 @@ import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import { type ByLayer, Routing } from "../../engine/runtime/hybrid-routing.ts";
 import { atLeast, atMost, type Row, told } from "../bench/rows.ts";
 import { encodeSources } from "../own-sources.ts";
-import { type Dense, denseAttention, someBlocks, sum } from "./memory.ts";
+import { type Dense, denseAttention, meanOverHeads, someBlocks, sum } from "./memory.ts";
 
 /** Texts that are not in memory. */
 const TEXTS = ["test/architecture.test.ts", "test/eval/metrics.ts", "test/eval/snapshot.ts", "test/data.ts"];
@@ -122,7 +122,10 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
       const step = await decoder.read(state, [id], { memory: dense });
       recycling.push(step);
       kept.push(
-        ...shares(step.attention, current, chosen, (block) => [starts[block], starts[block] + blocks[block].end]),
+        ...shares(step.attention, decoder.config.nHeads, current, chosen, (block) => [
+          starts[block],
+          starts[block] + blocks[block].end,
+        ]),
       );
     }
   }
@@ -135,11 +138,13 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
 /** Of each layer's attention the part that the kept blocks get, over that of the fresh ones. */
 function shares(
   attention: ByLayer<Float32Array>,
+  nHeads: number,
   kept: ByLayer<number[]>,
   fresh: ByLayer<number[]>,
   range: (block: number) => [number, number],
 ): number[] {
-  return [...attention].map(([layer, weights]) => {
+  return [...attention].map(([layer, ofHeads]) => {
+    const weights = meanOverHeads(ofHeads, nHeads);
     const mass = (blocks: readonly number[]) => sum(blocks.map((block) => sum(weights.subarray(...range(block)))));
     return mass(kept.get(layer) ?? []) / mass(fresh.get(layer) ?? []);
   });

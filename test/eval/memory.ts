@@ -198,13 +198,21 @@ export function someBlocks(memory: RepositoryMemory) {
   return { places, blocks, dense: memoryTokens(blocks, memory.config.headSize) };
 }
 
+/** Attention [nHeads, nKeys] as its mean over the heads, [nKeys]. */
+export function meanOverHeads(attention: Float32Array, nHeads: number): Float32Array {
+  const nKeys = attention.length / nHeads;
+  const mean = new Float32Array(nKeys);
+  for (const [at, weight] of attention.entries()) mean[at % nKeys] += weight / nHeads;
+  return mean;
+}
+
 /** What attention looks like when many blocks are seen at once, by layer. */
 export async function denseAttention(
   decoder: HybridDecoder,
   memory: RepositoryMemory,
   prompt: readonly number[],
 ): Promise<Map<number, Dense>> {
-  const { routeSize, routeGroup, routeTopBlocks, blockSize } = decoder.config;
+  const { routeSize, routeGroup, routeTopBlocks, blockSize, nHeads } = decoder.config;
   const { places, blocks, dense } = someBlocks(memory);
   const state = decoder.start();
   const before = prompt.slice(0, -routeGroup);
@@ -213,7 +221,8 @@ export async function denseAttention(
   }
   const { queries, attention } = await decoder.read(state, prompt.slice(-routeGroup), { memory: dense });
   return new Map(
-    [...attention].map(([layer, weights]) => {
+    [...attention].map(([layer, ofHeads]) => {
+      const weights = meanOverHeads(ofHeads, nHeads);
       let [at, first] = [0, 0];
       const mass = blocks.map(({ end }) => {
         const own = sum(weights.subarray(at, at + end));

@@ -40,9 +40,11 @@ function smallMemory(headSize: number): RoutedMemory {
     },
     attended: (_layer, tokens, weights) => {
       assert.ok(chosen.has(tokens));
-      assert.equal(weights.length, 5);
-      const sum = weights.reduce((a, b) => a + b, 0);
-      assert.ok(sum > 0 && sum < 1, `${sum}`);
+      assert.equal(weights.length, decoder.config.nHeads * 5);
+      for (let head = 0; head < decoder.config.nHeads; head++) {
+        const sum = weights.subarray(head * 5, head * 5 + 5).reduce((a, b) => a + b, 0);
+        assert.ok(sum > 0 && sum < 1, `${sum}`);
+      }
     },
   };
 }

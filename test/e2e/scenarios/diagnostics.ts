@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { LABEL_PX, MIN_ALPHA, ROW_PX, rowTops } from "../../../webview/heat-strip.ts";
 import type { Workbench } from "../workbench.ts";
 
 export async function diagnostics(context: TestContext, workbench: Workbench): Promise<void> {
@@ -54,15 +55,50 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
     assert.match(parts, /before the cursor ?\d+/);
   });
 
-  await context.test("shows the blocks attended to, names them by key and opens them", async () => {
-    const strip = panel.locator("canvas.strip");
+  const strip = panel.locator("canvas.strip");
+  const said = async () => (await panel.locator(".said").textContent()) ?? "";
+
+  await context.test("draws what every head attended to, as strong as the table says in numbers", async () => {
     await strip.waitFor();
-    assert.ok((await strip.evaluate(paintedPixels)) > 100);
+    await panel.locator("summary", { hasText: "As a table" }).click();
+    const names = (await panel.locator("table.masses thead th").allTextContents()).slice(1);
+    const layers = names.map((name) => ({ layer: Number(/^Layer (\d+), head \d+$/.exec(name)?.[1]) }));
+    assert.ok(new Set(layers.map(({ layer }) => layer)).size === 2 && layers.length === 8, names.join("; "));
+    // By block, the percentages of the heads.
+    const lines = await panel
+      .locator("table.masses tbody tr")
+      .evaluateAll((rows) =>
+        rows.map((row) => [...row.querySelectorAll("td")].map((cell) => Number.parseFloat(cell.textContent ?? ""))),
+      );
+    const most = Math.max(...lines.flat());
+    assert.ok(most > 0);
+    const tops = rowTops(layers);
+    const places = lines.map((_, column) =>
+      tops.map((top) => [LABEL_PX, (column + 0.5) / lines.length, top + ROW_PX / 2]),
+    );
+    const drawn = await strip.evaluate(strengths, places);
+    for (const [column, cells] of lines.entries()) {
+      for (const [row, share] of cells.entries()) {
+        // Shares below what the table shows may be drawn or not.
+        if (share === 0) continue;
+        const expected = MIN_ALPHA + (1 - MIN_ALPHA) * (share / most);
+        const what = `block ${column}, ${names[row]}: ${share} %, drawn ${drawn[column][row]}`;
+        assert.ok(Math.abs(drawn[column][row] - expected) < 0.05 + 0.05 / most, what);
+      }
+    }
+    const label = (await strip.getAttribute("aria-label")) ?? "";
+    assert.match(label, /Layer \d+, head 1 \S+:\d+-\d+ [\d.]+ %/);
+  });
+
+  await context.test("names a head's block by key and by pointer, and opens it", async () => {
     await strip.focus();
     await strip.press("ArrowRight");
-    const said = (await panel.locator(".said").textContent()) ?? "";
-    const [, path] = /^(\S+):\d+-\d+ · Layer \d+: [\d.]+ %/.exec(said) ?? [];
-    assert.ok(path, said);
+    assert.match(await said(), /^\S+:\d+-\d+ · Layer \d+, head 1: [\d.]+ % \(([\d.]+ %(, )?){4}\)$/);
+    await strip.press("ArrowDown");
+    assert.match(await said(), /, head 2: /);
+    await strip.hover({ position: { x: LABEL_PX + 2, y: ROW_PX / 2 } });
+    const [, path] = /^(\S+):\d+-\d+ · Layer \d+, head 1: /.exec(await said()) ?? [];
+    assert.ok(path, await said());
     await strip.press("Enter");
     await page.locator(`.monaco-editor[data-uri$="/${path}"]`).first().waitFor();
   });
@@ -87,6 +123,19 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
     await panel.locator(".engine", { hasText: "memory: 7/7" }).waitFor();
     await panel.locator("button.pause").waitFor({ state: "hidden" });
   });
+}
+
+/** Runs in the page: the strength of a canvas's pixels, 0 to 1, at places given as label, share of the rest, and y. */
+function strengths(node: HTMLElement | SVGElement, places: readonly (readonly number[][])[]): number[][] {
+  const canvas = node as HTMLCanvasElement;
+  const scale = canvas.width / canvas.clientWidth;
+  const context = canvas.getContext("2d")!;
+  return places.map((column) =>
+    column.map(([label, share, y]) => {
+      const x = label + share * (canvas.clientWidth - label);
+      return context.getImageData(Math.floor(x * scale), Math.floor(y * scale), 1, 1).data[3] / 255;
+    }),
+  );
 }
 
 /** Runs in the page: how many pixels of a canvas are not transparent. */

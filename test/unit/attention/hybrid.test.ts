@@ -4,6 +4,7 @@ import { causalConv } from "../../../engine/attention/causal-conv.ts";
 import { lightningAttention, repeatedLogDecay } from "../../../engine/attention/lightning.ts";
 import { windowAttention, windowBiasRange } from "../../../engine/attention/window.ts";
 import { GraphBuilder } from "../../../engine/onnx/graph.ts";
+import { toMemory } from "../../../engine/runtime/hybrid-reader.ts";
 import { createSession, type InferenceSession, Tensor } from "../../../engine/runtime/session.ts";
 import { assertClose } from "../close.ts";
 
@@ -142,7 +143,7 @@ test("window attention is one softmax over window, memory and sink", async () =>
     graph.output(mixed, "float32", ["n", nHeads, c]);
     for (const value of [presentKeys, presentValues]) graph.output(value, "float32", ["nPresent", c]);
     graph.nodes("Identity", [attention], ["attention"]);
-    graph.output({ name: "attention" }, "float32", ["nKeys"]);
+    graph.output({ name: "attention" }, "float32", [nHeads, "nKeys"]);
   };
   const q = noise(n * d, 6);
   const [keys, values] = [noise((nPast + n) * c, 7), noise((nPast + n) * c, 8)];
@@ -151,8 +152,8 @@ test("window attention is one softmax over window, memory and sink", async () =>
   const row = (x: Float32Array, t: number) => x.subarray(t * c, (t + 1) * c);
 
   const expected = new Float32Array(n * d);
-  // Of the last query: memory and sink, the mean over the heads.
-  const attention = new Float32Array(nMemory + 1);
+  // Of the last query by head: memory and sink.
+  const attention = new Float32Array(nHeads * (nMemory + 1));
   for (let i = 0; i < n; i++) {
     for (let head = 0; head < nHeads; head++) {
       const query = q.subarray((i * nHeads + head) * c, (i * nHeads + head + 1) * c);
@@ -171,7 +172,7 @@ test("window attention is one softmax over window, memory and sink", async () =>
       const sum = entries.reduce((total, { score }) => total + Math.exp(score), 0);
       if (i === n - 1) {
         const far = [...entries.slice(-nMemory), entries[0]];
-        for (const [m, { score }] of far.entries()) attention[m] += Math.exp(score) / sum / nHeads;
+        for (const [m, { score }] of far.entries()) attention[head * (nMemory + 1) + m] = Math.exp(score) / sum;
       }
       for (const { score, value } of entries) {
         for (let ch = 0; ch < c; ch++) expected[(i * nHeads + head) * c + ch] += (Math.exp(score) / sum) * value[ch];
@@ -194,7 +195,7 @@ test("window attention is one softmax over window, memory and sink", async () =>
     });
     assertClose(result[session.outputNames[0]].data as Float32Array, expected, 1e-5, "mixed");
     const looked = result.attention.data as Float32Array;
-    assertClose(looked.subarray(0, nMemory + 1), attention, 1e-6, "attention");
+    assertClose(toMemory(looked, nMemory + 1, nHeads), attention, 1e-6, "attention");
     assert.deepEqual(result.presentKeys.data, keys.slice(-(window - 1) * c));
     assert.deepEqual(result.presentValues.data, values.slice(-(window - 1) * c));
   });

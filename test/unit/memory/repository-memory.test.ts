@@ -64,6 +64,15 @@ test("a memory whose blocks are all chosen is dense attention over the same toke
     assert.ok(looks >= ids.length);
     const mass = looked.reduce((sum, block) => sum + block.mass, 0);
     assert.ok(mass > 0 && mass < 1, `${mass}`);
+    for (const { mass: ofBlock, headMasses } of looked) {
+      assert.equal(headMasses.length, config.nHeads);
+      const sum = headMasses.reduce((all, one) => all + one, 0);
+      assert.ok(Math.abs(sum / config.nHeads - ofBlock) < 1e-9);
+    }
+    for (let head = 0; head < config.nHeads; head++) {
+      const ofHead = looked.reduce((sum, { headMasses }) => sum + headMasses[head], 0);
+      assert.ok(ofHead > 0 && ofHead < 1, `${ofHead}`);
+    }
   }
   assert.ok(trace.bytesRead > 0);
   await encoder.close();

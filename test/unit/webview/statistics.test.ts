@@ -41,14 +41,15 @@ suite("figures of the diagnostics panel", () => {
     assert.deepEqual(percentages([0, 0]), []);
   });
 
-  test("the heat strip has every block once, by path and line, and 0 where a layer did not look", () => {
-    const block = (path: string, startLine: number, mass: number) => ({
+  test("the heat strip has every block once, by path and line, and a row for each head with 0 where it did not look", () => {
+    const block = (path: string, startLine: number, ...headMasses: number[]) => ({
       path,
       startLine,
       endLine: startLine + 5,
       class: "other" as never,
       score: 0.5,
-      mass,
+      mass: headMasses.reduce((sum, mass) => sum + mass, 0) / headMasses.length,
+      headMasses,
     });
     const { columns, rows } = heatStrip({
       nBlocks: 3,
@@ -61,9 +62,9 @@ suite("figures of the diagnostics panel", () => {
           refreshes: 1,
           looks: 1,
           estimatedRecall: 0.9,
-          blocks: [block("b.ts", 1, 0.6), block("a.ts", 20, 0.4)],
+          blocks: [block("b.ts", 1, 0.6, 0.5), block("a.ts", 20, 0.4, 0.1)],
         },
-        { layer: 7, refreshes: 1, looks: 1, estimatedRecall: 0.9, blocks: [block("a.ts", 3, 0.9)] },
+        { layer: 7, refreshes: 1, looks: 1, estimatedRecall: 0.9, blocks: [block("a.ts", 3, 0.9, 0.2)] },
       ],
     });
     assert.deepEqual(
@@ -71,8 +72,10 @@ suite("figures of the diagnostics panel", () => {
       ["a.ts:3", "a.ts:20", "b.ts:1"],
     );
     assert.deepEqual(rows, [
-      { layer: 3, masses: [0, 0.4, 0.6] },
-      { layer: 7, masses: [0.9, 0, 0] },
+      { layer: 3, head: 0, masses: [0, 0.4, 0.6] },
+      { layer: 3, head: 1, masses: [0, 0.1, 0.5] },
+      { layer: 7, head: 0, masses: [0.9, 0, 0] },
+      { layer: 7, head: 1, masses: [0.2, 0, 0] },
     ]);
   });
 });
