@@ -12,7 +12,7 @@ import { scopedCatalogue } from "./ask/scope.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
 import type { CopyIndex } from "./complete/copy-index.ts";
-import { LongsightError } from "./errors.ts";
+import { type ErrorCode, LongsightError } from "./errors.ts";
 import type { EncodingResult } from "./memory/encoding-job.ts";
 import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/folder-memory.ts";
 import { type FolderForecast as Forecast, forecastFolder } from "./memory/forecast.ts";
@@ -159,6 +159,9 @@ interface Shared {
   readonly users: Set<Engine>;
 }
 
+/** What can be wrong with a folder or the store of its index. */
+const FOLDER_ERRORS: readonly ErrorCode[] = ["bad-input", "not-found", "no-access", "disk-full"];
+
 const COMPLETION_TOKENS = 64;
 const GENERATED_TOKENS = 256;
 
@@ -280,8 +283,8 @@ export class Engine {
     const { model, folder, maxTokens, ...context } = params;
     // The folder's memory belongs to the shipped model.
     return this.#shared.models.keep(async () => {
-      const repository = model === undefined && folder !== undefined ? await this.#memoryFor(folder) : undefined;
-      const copies = folder === undefined ? undefined : await this.#copiesFor(folder);
+      const repository = model === undefined && folder ? await orNone(this.#memoryFor(folder)) : undefined;
+      const copies = folder ? await orNone(this.#copiesFor(folder)) : undefined;
       const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
       const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, repository, copies };
       return await this.#use(
@@ -410,6 +413,19 @@ export class Engine {
     // A call that goes on after its user has left must not open anything anew.
     if (this.#isClosed) throw new LongsightError("engine-lost", "The engine is closing; start it anew.");
     return this.#shared.folders.open(folder, this);
+  }
+}
+
+/**
+ * What a completion does without where it cannot be had: a folder that is gone or a store that cannot be written is told
+ * when the folder is indexed, and is no reason to complete nothing.
+ */
+async function orNone<T>(wanted: Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await wanted;
+  } catch (error) {
+    if (error instanceof LongsightError && FOLDER_ERRORS.includes(error.code)) return undefined;
+    throw error;
   }
 }
 

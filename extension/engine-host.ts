@@ -8,13 +8,12 @@ import type { EngineClient } from "../engine/client.ts";
 import { LongsightError } from "../engine/errors.ts";
 import { shareEngine } from "../engine/shared-client.ts";
 import { log } from "./log.ts";
+import { requireEngine } from "./platform.ts";
 import { describeParams, describeResult } from "./trace-details.ts";
 import { TraceRing } from "./traces.ts";
 
 type Ask = Parameters<EngineClient["request"]>;
 
-/** The platforms the engine's libraries exist for, as in the names of the packages. */
-const PLATFORMS = ["linux-x64", "linux-arm64", "win32-x64", "win32-arm64", "darwin-arm64"];
 /** An engine that is lost this often within the window is not started again by itself. */
 const MAX_LOSSES = 3;
 const LOSS_WINDOW_MS = 60_000;
@@ -25,6 +24,7 @@ export class EngineHost implements vscode.Disposable {
   readonly traces = new TraceRing();
   readonly #changed = new vscode.EventEmitter<EngineState>();
   readonly onDidChangeState = this.#changed.event;
+  readonly #extensionFolder: string;
   readonly #script: string;
   readonly #cacheFolder: string;
   #client: Promise<EngineClient> | undefined;
@@ -35,6 +35,7 @@ export class EngineHost implements vscode.Disposable {
   startMs: number | undefined;
 
   constructor(context: vscode.ExtensionContext) {
+    this.#extensionFolder = context.extensionPath;
     this.#script = join(context.extensionPath, "dist", "server.js");
     this.#cacheFolder = vscode.Uri.joinPath(context.globalStorageUri, "cache").fsPath;
   }
@@ -113,19 +114,19 @@ export class EngineHost implements vscode.Disposable {
   }
 
   #start(): Promise<EngineClient> {
-    this.#client ??= this.#spawn();
-    return this.#client;
+    if (this.#client) return this.#client;
+    const starting = this.#spawn();
+    this.#client = starting;
+    // The next request tries again.
+    starting.catch(() => {
+      if (this.#client === starting) this.#client = undefined;
+    });
+    return starting;
   }
 
   async #spawn(): Promise<EngineClient> {
-    const platform = `${process.platform}-${process.arch}`;
     try {
-      if (!PLATFORMS.includes(platform)) {
-        throw new LongsightError(
-          "unsupported",
-          `Longsight has no engine for ${platform}; it runs on ${PLATFORMS.join(", ")}.`,
-        );
-      }
+      requireEngine(this.#extensionFolder);
       if (this.#losses.filter((at) => Date.now() - at < LOSS_WINDOW_MS).length >= MAX_LOSSES) {
         throw new LongsightError(
           "engine-lost",
@@ -150,7 +151,6 @@ export class EngineHost implements vscode.Disposable {
       this.#set("running");
       return client;
     } catch (error) {
-      this.#client = undefined;
       this.#set("failed");
       throw error;
     }

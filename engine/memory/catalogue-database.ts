@@ -7,8 +7,11 @@ import { fileError, LongsightError } from "../errors.ts";
 /** Raised whenever what is stored, or how it is cut or split into terms, changes. */
 const SCHEMA_VERSION = 1;
 
-/** How long a process waits for another one's batch to be written. */
-const BUSY_TIMEOUT_MS = 30_000;
+/**
+ * How long a process waits for another one's batch to be written. The engine says nothing meanwhile: much longer, and its
+ * clients take it for lost.
+ */
+const BUSY_TIMEOUT_MS = 10_000;
 
 /** A content or a file has fewer spans than this: a row's id is its owner's id times this plus the span's number. */
 export const SPANS_PER_FILE = 2 ** 20;

@@ -33,29 +33,32 @@ export function cursorText(
   position: vscode.Position,
   selected?: vscode.SelectedCompletionInfo,
 ): CursorText {
-  const text = document.getText();
-  const at = document.offsetAt(selected?.range.start ?? position);
-  const end = document.offsetAt(selected?.range.end ?? position);
+  const start = selected?.range.start ?? position;
+  const end = selected?.range.end ?? position;
   const cell = notebookAround(document);
-  const prefix = cell.before + text.slice(0, at) + (selected?.text ?? "");
-  const suffix = text.slice(end) + cell.after;
-  const start = cut(prefix);
+  // Of a long document only what is kept is read: for the whole text the editor joins all lines, at every key.
+  const from = gridStart(document.offsetAt(start));
+  const read = document.getText(new vscode.Range(document.positionAt(from), start)) + (selected?.text ?? "");
+  const prefix = from === 0 ? cell.before + read : read;
+  const skipped = from === 0 ? gridStart(prefix.length) : 0;
+  const isCut = from > 0 || skipped > 0;
+  const kept = isCut ? prefix.indexOf("\n", skipped) + 1 || skipped : 0;
+  const until = document.positionAt(document.offsetAt(end) + SUFFIX_CHARS);
+  const suffix = document.getText(new vscode.Range(end, until)) + cell.after;
   const isFile = document.uri.scheme === "file";
   return {
     folder: isFile ? vscode.workspace.getWorkspaceFolder(document.uri)?.uri.fsPath : undefined,
     path: vscode.workspace.asRelativePath(document.uri, false),
-    startLine: prefix.slice(0, start).split("\n").length,
-    prefix: prefix.slice(start),
+    startLine: (from > 0 ? document.positionAt(from).line : 0) + prefix.slice(0, kept).split("\n").length,
+    prefix: prefix.slice(kept),
     suffix: suffix.slice(0, SUFFIX_CHARS),
   };
 }
 
-/** Where the kept part of a long prefix begins: at a line's start, on a grid. */
-function cut(prefix: string): number {
-  if (prefix.length <= PREFIX_CHARS) return 0;
+/** From where on the text in front of a cursor is kept, before it is cut at a line's start: on a grid. */
+function gridStart(length: number): number {
   const grid = PREFIX_CHARS / 4;
-  const from = Math.ceil((prefix.length - PREFIX_CHARS) / grid) * grid;
-  return prefix.indexOf("\n", from) + 1 || from;
+  return Math.max(0, Math.ceil((length - PREFIX_CHARS) / grid) * grid);
 }
 
 /** The code cells before and behind the one edited; empty texts outside notebooks. */

@@ -1,11 +1,12 @@
 /** What the users of one process share, and what they do not; a model that is idle. */
 import assert from "node:assert/strict";
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Engine, type EngineOptions } from "../../engine/engine.ts";
+import { randomChatModel } from "./random-chat-model.ts";
 import { folderWith, PROJECT } from "./run-cli.ts";
 
 process.env.LONGSIGHT_CACHE = mkdtempSync(join(tmpdir(), "longsight-cache-"));
@@ -75,4 +76,32 @@ test("a model and its memories are given back when idle, and are there again for
   assert.deepEqual(again.memory?.layers, before.memory.layers);
   while (engine.status().loadedModels.length > 0) await delay(10);
   assert.equal((await engine.encode(folder))?.filesEncoded, 0);
+});
+
+test("a model whose files are deleted is used as long as it is loaded, and then said to be gone", async (context) => {
+  const model = randomChatModel();
+  context.after(() => rmSync(model, { recursive: true, force: true }));
+  const engine = open(context, { idleMs: 50 });
+  const { text } = await engine.generate({ model, prompt: "hello", maxTokens: 4, seed: 1 });
+  const kept = `${model}-kept`;
+  renameSync(model, kept);
+  context.after(() => rmSync(kept, { recursive: true, force: true }));
+  assert.equal((await engine.generate({ model, prompt: "hello", maxTokens: 4, seed: 1 })).text, text);
+  while (engine.status().loadedModels.length > 0) await delay(10);
+  await assert.rejects(engine.generate({ model, prompt: "hello", maxTokens: 4 }), {
+    code: "not-found",
+    message: `${model} does not exist; check the path.`,
+  });
+  // What was asked for meanwhile is not held against it.
+  assert.equal(typeof (await engine.complete(place)).text, "string");
+  renameSync(kept, model);
+  assert.equal((await engine.generate({ model, prompt: "hello", maxTokens: 4, seed: 1 })).text, text);
+});
+
+test("a folder that is gone, or is none, takes nothing from a completion", async (context) => {
+  const engine = open(context);
+  for (const path of [join(folder, "gone"), join(folder, "README.md")]) {
+    const completion = await engine.complete({ ...place, folder: path });
+    assert.equal(completion.memory, null);
+  }
 });
