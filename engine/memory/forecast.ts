@@ -1,6 +1,7 @@
 /**
  * What indexing a folder and encoding it into memory will take, from the sizes of its files alone. All of it is estimates:
- * the rates were measured on two cores of a server processor that others used too, over 64 and 1,200 files.
+ * the rates were measured on two cores of a server processor that others used too, over 64 and 1,200 files, what a file
+ * costs besides over 2,000 and 200,000 files of one line.
  */
 import { listFiles } from "../workspace/files.ts";
 import { BYTES_PER_TOKEN } from "./catalogue.ts";
@@ -13,6 +14,12 @@ const INDEX_BYTES = 2.5;
 const ENCODE_RATE = 230e3;
 /** Of the memory on disk for a byte of source: 70 for a token. */
 const MEMORY_BYTES = 21;
+
+/** What each file costs, however short it is. */
+const INDEX_FILE_MS = 0.4;
+const INDEX_FILE_BYTES = 600;
+const ENCODE_FILE_MS = 2;
+const MEMORY_FILE_BYTES = 1800;
 
 export interface FolderForecast {
   /** Files that will be looked at. */
@@ -39,7 +46,13 @@ export async function forecastFolder(root: string, signal?: AbortSignal): Promis
   return {
     files,
     nTokensAbout: Math.round(bytes / BYTES_PER_TOKEN),
-    index: { ms: (1000 * bytes) / INDEX_RATE, diskBytes: INDEX_BYTES * bytes },
-    memory: { ms: (1000 * bytes) / ENCODE_RATE, diskBytes: MEMORY_BYTES * bytes },
+    index: {
+      ms: (1000 * bytes) / INDEX_RATE + files * INDEX_FILE_MS,
+      diskBytes: INDEX_BYTES * bytes + files * INDEX_FILE_BYTES,
+    },
+    memory: {
+      ms: (1000 * bytes) / ENCODE_RATE + files * ENCODE_FILE_MS,
+      diskBytes: MEMORY_BYTES * bytes + files * MEMORY_FILE_BYTES,
+    },
   };
 }

@@ -7,15 +7,19 @@ import { join } from "node:path";
 
 type Listener = (value: unknown) => void;
 
-/** The settings, by their full names, and what the extension has said. */
 export interface Editor {
+  /** By their full names. */
   readonly settings: Map<string, unknown>;
   readonly logged: string[];
+  /** Each message that asks, with the actions it offers. */
+  readonly asked: string[][];
+  /** The action that is chosen. */
+  choice: string | undefined;
 }
 
-const settings = new Map<string, unknown>();
-const logged: string[] = [];
-const note = (line: unknown) => void logged.push(line instanceof Error ? line.message : String(line));
+const state: Editor = { settings: new Map(), logged: [], asked: [], choice: undefined };
+const { settings } = state;
+const note = (line: unknown) => void state.logged.push(line instanceof Error ? line.message : String(line));
 
 class EventEmitter {
   readonly #listeners = new Set<Listener>();
@@ -52,7 +56,8 @@ class Range {
 class RelativePattern {}
 
 const uri = (fsPath: string) => ({ scheme: "file", fsPath, path: fsPath, toString: () => `file://${fsPath}` });
-const watcher = () => ({ onDidChange: () => {}, onDidCreate: () => {}, onDidDelete: () => {}, dispose: () => {} });
+const nothing = () => ({ dispose: () => {} });
+const watcher = () => ({ onDidChange: nothing, onDidCreate: nothing, onDidDelete: nothing, ...nothing() });
 
 const vscode = {
   ...{ EventEmitter, Position, Range, RelativePattern },
@@ -70,8 +75,10 @@ const vscode = {
   },
   window: {
     createOutputChannel: () => ({ info: note, warn: note, error: note, show: () => {}, dispose: () => {} }),
-    showErrorMessage: async () => undefined,
-    showInformationMessage: async () => undefined,
+    showInformationMessage: async (...parts: string[]) => {
+      state.asked.push(parts);
+      return state.choice;
+    },
   },
 };
 
@@ -86,5 +93,5 @@ export function editor(): Editor {
         ? { url: `data:text/javascript,${encodeURIComponent(source)}`, shortCircuit: true }
         : next(specifier, context),
   });
-  return { settings, logged };
+  return state;
 }
