@@ -25,7 +25,7 @@ const UNBUNDLED = ["onnxruntime-node", "web-tree-sitter", "@vscode/tree-sitter-w
 export const TARGETS = ["linux-x64", "linux-arm64", "win32-x64", "win32-arm64", "darwin-arm64"];
 
 /** What the repository's own files contribute to a VSIX. */
-const SHIPPED = ["LICENSE", "README.md", "CHANGELOG.md", "package.nls.json", "media", "engine/models/default"];
+const SHIPPED = ["LICENSE", "README.md", "CHANGELOG.md", "package.nls.json", "l10n", "media", "engine/models/default"];
 
 /** What a bundle may weigh, in KB: growth past it is a decision, not an accident. */
 const BUDGET_KB = {

@@ -115,6 +115,9 @@ switch (task) {
       ...args,
     );
     break;
+  case "l10n":
+    run(node, [...quietNode, join(root, "test", "l10n.ts")], { cwd: root });
+    break;
   case "check":
     check();
     break;

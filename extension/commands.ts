@@ -55,11 +55,11 @@ async function updateIndex(indexes: Indexes): Promise<void> {
 
 /** Deletes every index and memory, of all workspaces, once the user has agreed; the open folders are indexed anew. */
 async function clearStores(engine: EngineHost, indexes: Indexes): Promise<void> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const size = sizeText(await folderBytes(engine.cacheFolder));
-  const clear = t("Delete");
-  const detail = t("{0} on disk. Open folders are indexed anew; nothing of yours is lost.", size);
-  const message = t("Delete all indexes and memories?");
+  const clear = l10n.t("Delete");
+  const detail = l10n.t("{0} on disk. Open folders are indexed anew; nothing of yours is lost.", size);
+  const message = l10n.t("Delete all indexes and memories?");
   if ((await vscode.window.showWarningMessage(message, { modal: true, detail }, clear)) !== clear) return;
   await engine.end();
   await rm(engine.cacheFolder, { recursive: true, force: true });
@@ -67,7 +67,7 @@ async function clearStores(engine: EngineHost, indexes: Indexes): Promise<void> 
 }
 
 async function showMenu(indexes: Indexes, encoding: Encoding): Promise<void> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const separator = { label: "", kind: vscode.QuickPickItemKind.Separator, command: "" };
   const entries: (vscode.QuickPickItem & { command: string })[] = [
     ...indexes.all().map((index) => ({
@@ -79,23 +79,23 @@ async function showMenu(indexes: Indexes, encoding: Encoding): Promise<void> {
     ...(encoding.isUnderWay
       ? [
           encoding.isPaused
-            ? { label: `$(debug-start) ${t("Go on encoding the memory")}`, command: "longsight.toggleEncoding" }
-            : { label: `$(debug-pause) ${t("Pause encoding the memory")}`, command: "longsight.toggleEncoding" },
+            ? { label: `$(debug-start) ${l10n.t("Go on encoding the memory")}`, command: "longsight.toggleEncoding" }
+            : { label: `$(debug-pause) ${l10n.t("Pause encoding the memory")}`, command: "longsight.toggleEncoding" },
         ]
       : []),
     separator,
-    { label: `$(comment-discussion) ${t("Ask about the workspace")}`, command: "longsight.ask" },
-    { label: `$(graph) ${t("Show diagnostics")}`, command: "longsight.showDiagnostics" },
+    { label: `$(comment-discussion) ${l10n.t("Ask about the workspace")}`, command: "longsight.ask" },
+    { label: `$(graph) ${l10n.t("Show diagnostics")}`, command: "longsight.showDiagnostics" },
     {
-      label: `$(symbol-misc) ${t("Choose what completes code")}`,
+      label: `$(symbol-misc) ${l10n.t("Choose what completes code")}`,
       command: "longsight.chooseCompletionModel",
     },
-    { label: `$(symbol-misc) ${t("Choose what writes answers")}`, command: "longsight.chooseChatModel" },
-    { label: `$(cloud-download) ${t("Download a model")}`, command: "longsight.downloadModel" },
-    { label: `$(sync) ${t("Bring the index up to date")}`, command: "longsight.updateIndex" },
-    { label: `$(debug-restart) ${t("Restart the engine")}`, command: "longsight.restartEngine" },
-    { label: `$(output) ${t("Show the log")}`, command: "longsight.showLog" },
-    { label: `$(gear) ${t("Settings")}`, command: "longsight.openSettings" },
+    { label: `$(symbol-misc) ${l10n.t("Choose what writes answers")}`, command: "longsight.chooseChatModel" },
+    { label: `$(cloud-download) ${l10n.t("Download a model")}`, command: "longsight.downloadModel" },
+    { label: `$(sync) ${l10n.t("Bring the index up to date")}`, command: "longsight.updateIndex" },
+    { label: `$(debug-restart) ${l10n.t("Restart the engine")}`, command: "longsight.restartEngine" },
+    { label: `$(output) ${l10n.t("Show the log")}`, command: "longsight.showLog" },
+    { label: `$(gear) ${l10n.t("Settings")}`, command: "longsight.openSettings" },
   ];
   const choice = await vscode.window.showQuickPick(entries, { title: "Longsight" });
   if (choice?.command === "longsight.openSettings") {

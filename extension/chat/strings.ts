@@ -2,27 +2,27 @@
 import * as vscode from "vscode";
 
 export function chatStrings(): Record<string, string> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   return {
-    placeholder: t("Ask about this folder, @ to mention"),
-    send: t("Ask"),
-    stop: t("Stop"),
-    searching: t("Looking through the folder ..."),
-    stopped: t("Stopped."),
-    sources: t("Sources"),
-    whyThese: t("Why these sources"),
-    score: t("Score"),
-    scoreNote: t("How well each place fits the question; comparable within this answer."),
-    quoted: t("quoted from the folder"),
-    copy: t("Copy"),
-    insert: t("Insert at the cursor"),
-    apply: t("Compare with the editor and apply"),
-    codeActions: t("Code"),
-    copyAnswer: t("Copy the answer"),
-    regenerate: t("Answer again"),
-    chooseFolder: t("Ask another folder"),
-    emptyTitle: t("Ask about the whole folder"),
-    emptyText: t("Every answer names the lines it comes from."),
-    emptyHint: t("Nothing leaves this machine."),
+    placeholder: l10n.t("Ask about this folder, @ to mention"),
+    send: l10n.t("Ask"),
+    stop: l10n.t("Stop"),
+    searching: l10n.t("Looking through the folder ..."),
+    stopped: l10n.t("Stopped."),
+    sources: l10n.t("Sources"),
+    whyThese: l10n.t("Why these sources"),
+    score: l10n.t("Score"),
+    scoreNote: l10n.t("How well each place fits the question; comparable within this answer."),
+    quoted: l10n.t("quoted from the folder"),
+    copy: l10n.t("Copy"),
+    insert: l10n.t("Insert at the cursor"),
+    apply: l10n.t("Compare with the editor and apply"),
+    codeActions: l10n.t("Code"),
+    copyAnswer: l10n.t("Copy the answer"),
+    regenerate: l10n.t("Answer again"),
+    chooseFolder: l10n.t("Ask another folder"),
+    emptyTitle: l10n.t("Ask about the whole folder"),
+    emptyText: l10n.t("Every answer names the lines it comes from."),
+    emptyHint: l10n.t("Nothing leaves this machine."),
   };
 }

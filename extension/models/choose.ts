@@ -45,12 +45,16 @@ async function chooseModel(engine: EngineHost, purpose: Purpose, modelsFolder: s
 
 /** The path chosen, "" for what ships; undefined where the user has changed their mind. */
 async function pickPath(purpose: Purpose, modelsFolder: string): Promise<string | undefined> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const current = purpose === "chat" ? settings.chatModel() : settings.completionModel();
   const shipped: Choice =
     purpose === "chat"
-      ? { label: t("No model: quote the folder"), detail: t("Answers at once, in the folder's own words"), path: "" }
-      : { label: t("Longsight's own model"), detail: t("Small, ships with the extension"), path: "" };
+      ? {
+          label: l10n.t("No model: quote the folder"),
+          detail: l10n.t("Answers at once, in the folder's own words"),
+          path: "",
+        }
+      : { label: l10n.t("Longsight's own model"), detail: l10n.t("Small, ships with the extension"), path: "" };
   const local = await findModels([modelsFolder, ...settings.modelFolders()]);
   const choices: Choice[] = [
     shipped,
@@ -60,14 +64,14 @@ async function pickPath(purpose: Purpose, modelsFolder: string): Promise<string 
       detail: path,
       path,
     })),
-    { label: `$(file) ${t("A GGUF file ...")}`, alwaysShow: true },
-    { label: t("To download"), kind: vscode.QuickPickItemKind.Separator },
+    { label: `$(file) ${l10n.t("A GGUF file ...")}`, alwaysShow: true },
+    { label: l10n.t("To download"), kind: vscode.QuickPickItemKind.Separator },
     ...offers(modelsFolder).filter(({ model }) => purpose === "chat" || model.completes),
   ];
-  const title = purpose === "chat" ? t("Which model writes answers?") : t("Which model completes code?");
+  const title = purpose === "chat" ? l10n.t("Which model writes answers?") : l10n.t("Which model completes code?");
   const choice = await vscode.window.showQuickPick(choices, {
     title,
-    placeHolder: current === "" ? undefined : t("Now: {0}", current),
+    placeHolder: current === "" ? undefined : l10n.t("Now: {0}", current),
     matchOnDetail: true,
   });
   if (!choice) return undefined;
@@ -79,7 +83,7 @@ async function pickPath(purpose: Purpose, modelsFolder: string): Promise<string 
 
 /** Shows what the model is and will take; true where the user wants it. */
 async function isAgreed(engine: EngineHost, path: string, purpose: Purpose): Promise<boolean> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const startMs = performance.now();
   const report = await inspect(engine, path);
   if (!report) return false;
@@ -91,28 +95,28 @@ async function isAgreed(engine: EngineHost, path: string, purpose: Purpose): Pro
   }
   const forecast = forecastOf(report, freemem(), lookedMs);
   const lines = [
-    t("{0} million weights, {1} on disk.", Math.round(report.nParameters / 1e6), sizeText(report.fileBytes)),
+    l10n.t("{0} million weights, {1} on disk.", Math.round(report.nParameters / 1e6), sizeText(report.fileBytes)),
     ...(forecast
-      ? [t("Takes about {0} of memory; {1} are free now.", sizeText(forecast.memoryBytes), sizeText(freemem()))]
+      ? [l10n.t("Takes about {0} of memory; {1} are free now.", sizeText(forecast.memoryBytes), sizeText(freemem()))]
       : []),
     ...(forecast && forecast.diskBytes > 0
-      ? [t("Converting it once takes about {0} of disk.", sizeText(forecast.diskBytes))]
+      ? [l10n.t("Converting it once takes about {0} of disk.", sizeText(forecast.diskBytes))]
       : []),
     ...(forecast
       ? [
           forecast.convertMs > 0
-            ? t(
+            ? l10n.t(
                 "Ready about {0} after it is first used, later after about {1}.",
                 durationText(forecast.convertMs + forecast.loadMs),
                 durationText(forecast.loadMs),
               )
-            : t("Ready about {0} after it is first used.", durationText(forecast.loadMs)),
+            : l10n.t("Ready about {0} after it is first used.", durationText(forecast.loadMs)),
         ]
       : []),
-    ...(forecast && !forecast.fits ? [t("That is more than is free: the machine may become slow.")] : []),
+    ...(forecast && !forecast.fits ? [l10n.t("That is more than is free: the machine may become slow.")] : []),
   ];
-  const use = t("Use It");
-  const message = t("Use {0}?", path.split(/[\\/]/).at(-1) ?? path);
+  const use = l10n.t("Use It");
+  const message = l10n.t("Use {0}?", path.split(/[\\/]/).at(-1) ?? path);
   return (await vscode.window.showInformationMessage(message, { modal: true, detail: lines.join("\n") }, use)) === use;
 }
 

@@ -25,55 +25,55 @@ export function offers(folder: string): Offer[] {
 
 /** Says what a model of the catalogue takes and downloads it; undefined where the user does not want it. */
 export async function downloadOffered(model: CatalogueModel, folder: string): Promise<string | undefined> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const { memoryBytes, diskBytes, fits } = downloadForecast(model, freemem());
   const lines = [
-    t("{0} from {1}, licence {2}.", sizeText(model.sizeBytes), new URL(model.url).host, model.licence),
-    t("Takes about {0} of memory; {1} are free now.", sizeText(memoryBytes), sizeText(freemem())),
-    t("Takes about {0} of disk, with its weights converted once.", sizeText(diskBytes)),
-    ...(fits ? [] : [t("That is more than is free: the machine may become slow.")]),
-    t("This connects to that address; nothing else is sent."),
+    l10n.t("{0} from {1}, licence {2}.", sizeText(model.sizeBytes), new URL(model.url).host, model.licence),
+    l10n.t("Takes about {0} of memory; {1} are free now.", sizeText(memoryBytes), sizeText(freemem())),
+    l10n.t("Takes about {0} of disk, with its weights converted once.", sizeText(diskBytes)),
+    ...(fits ? [] : [l10n.t("That is more than is free: the machine may become slow.")]),
+    l10n.t("This connects to that address; nothing else is sent."),
   ];
-  const agree = t("Download");
+  const agree = l10n.t("Download");
   const options = { modal: true, detail: lines.join("\n") };
-  const message = t("Download {0}?", model.name);
+  const message = l10n.t("Download {0}?", model.name);
   if ((await vscode.window.showInformationMessage(message, options, agree)) !== agree) return undefined;
   return await downloadShown(model.name, { url: model.url, sha256: model.sha256, folder });
 }
 
 /** Asks which model, or for an address and a checksum, and downloads; the model is then offered where one is chosen. */
 export async function downloadModel(folder: string): Promise<void> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const other: vscode.QuickPickItem & Partial<Offer> = {
-    label: `$(link) ${t("From another address ...")}`,
+    label: `$(link) ${l10n.t("From another address ...")}`,
     alwaysShow: true,
   };
   const choice = await vscode.window.showQuickPick([...offers(folder), other], {
-    title: t("Which model shall be downloaded?"),
+    title: l10n.t("Which model shall be downloaded?"),
     matchOnDetail: true,
   });
   if (!choice) return;
   const path = choice.model ? await downloadOffered(choice.model, folder) : await byUrl(folder);
   if (path === undefined) return;
   const name = path.split(/[\\/]/).at(-1) ?? path;
-  void vscode.window.showInformationMessage(t("{0} is here; it is offered where a model is chosen.", name));
+  void vscode.window.showInformationMessage(l10n.t("{0} is here; it is offered where a model is chosen.", name));
 }
 
 async function byUrl(folder: string): Promise<string | undefined> {
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const url = await vscode.window.showInputBox({
-    title: t("Address of the GGUF file"),
-    prompt: t("This connects to that address; nothing else is sent."),
+    title: l10n.t("Address of the GGUF file"),
+    prompt: l10n.t("This connects to that address; nothing else is sent."),
     placeHolder: "https://.../model.gguf",
     ignoreFocusOut: true,
-    validateInput: (text) => (fileNameOf(text.trim()) ? undefined : t("An https address that ends with .gguf")),
+    validateInput: (text) => (fileNameOf(text.trim()) ? undefined : l10n.t("An https address that ends with .gguf")),
   });
   if (!url) return undefined;
   const sha256 = await vscode.window.showInputBox({
-    title: t("SHA-256 of the file"),
-    prompt: t("From the page that offers the file. Leave it empty to go without the check."),
+    title: l10n.t("SHA-256 of the file"),
+    prompt: l10n.t("From the page that offers the file. Leave it empty to go without the check."),
     ignoreFocusOut: true,
-    validateInput: (text) => (/^([0-9a-f]{64})?$/i.test(text.trim()) ? undefined : t("64 hexadecimal digits")),
+    validateInput: (text) => (/^([0-9a-f]{64})?$/i.test(text.trim()) ? undefined : l10n.t("64 hexadecimal digits")),
   });
   if (sha256 === undefined) return undefined;
   const from = { url: url.trim(), sha256: sha256.trim() || undefined, folder };

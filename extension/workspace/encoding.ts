@@ -81,10 +81,10 @@ export class Encoding implements vscode.Disposable {
 /** One line: how much is encoded and about how long the rest takes; undefined where nothing is left. */
 export function encodingText(memory: MemoryStatus | undefined): string | undefined {
   if (!memory || memory.filesEncoded >= memory.filesTotal) return undefined;
-  const { t } = vscode.l10n;
+  const { l10n } = vscode;
   const { filesEncoded, filesTotal, isPaused, encoding } = memory;
-  const done = t("Memory: {0} of {1} files", filesEncoded, filesTotal);
-  if (isPaused) return t("{0}, paused", done);
+  const done = l10n.t("Memory: {0} of {1} files", filesEncoded, filesTotal);
+  if (isPaused) return l10n.t("{0}, paused", done);
   const remainingMs = encoding?.remainingMs ?? null;
-  return remainingMs === null ? done : t("{0}, about {1} left", done, durationText(remainingMs));
+  return remainingMs === null ? done : l10n.t("{0}, about {1} left", done, durationText(remainingMs));
 }

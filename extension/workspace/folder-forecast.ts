@@ -9,9 +9,9 @@ const MUCH_BYTES = 1024 ** 3;
 
 /** In two sentences. */
 export function forecastText({ files, nTokensAbout, index, memory }: FolderForecast): string {
-  const { t } = vscode.l10n;
-  const counts = t("{0} files, about {1} tokens.", files.toLocaleString(), nTokensAbout.toLocaleString());
-  const costs = t(
+  const { l10n } = vscode;
+  const counts = l10n.t("{0} files, about {1} tokens.", files.toLocaleString(), nTokensAbout.toLocaleString());
+  const costs = l10n.t(
     "The index takes about {0} and {1} of disk, the memory for completions about {2} in the background and {3}.",
     durationText(index.ms),
     sizeText(index.diskBytes),
@@ -25,8 +25,8 @@ export function forecastText({ files, nTokensAbout, index, memory }: FolderForec
 export async function isAgreed(name: string, forecast: FolderForecast): Promise<boolean> {
   const { index, memory } = forecast;
   if (index.ms + memory.ms < MUCH_MS && index.diskBytes + memory.diskBytes < MUCH_BYTES) return true;
-  const { t } = vscode.l10n;
-  const go = t("Index It");
-  const message = t("Index {0}? {1}", name, forecastText(forecast));
-  return (await vscode.window.showInformationMessage(message, go, t("Not Now"))) === go;
+  const { l10n } = vscode;
+  const go = l10n.t("Index It");
+  const message = l10n.t("Index {0}? {1}", name, forecastText(forecast));
+  return (await vscode.window.showInformationMessage(message, go, l10n.t("Not Now"))) === go;
 }

@@ -38,6 +38,7 @@ suite("package", () => {
         "engine/models/default/manifest.json",
         "media/icon.png",
         "package.nls.json",
+        "l10n/bundle.l10n.json",
         "README.md",
         "LICENSE",
       ]) {
