@@ -3,10 +3,10 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Checkpoints } from "../engine/memory/checkpoints.ts";
-import { ClusteredIndex } from "../engine/memory/clustered-index.ts";
 import { EncodingJob, folderReader } from "../engine/memory/encoding-job.ts";
 import { type RepositoryFile, RepositoryMemory } from "../engine/memory/repository-memory.ts";
 import { memoryFingerprint, SegmentStore } from "../engine/memory/segment-store.ts";
+import { SizedIndex } from "../engine/memory/sized-index.ts";
 import { openHybrid } from "../engine/models/hybrid.ts";
 import { loadTokenizerFolder } from "../engine/models/tokenizer/folder.ts";
 import { defaultModelDir, packageRoot } from "../engine/paths.ts";
@@ -25,7 +25,7 @@ export function openStore(dir: string) {
     quotaBytes: 2 ** 40,
     log: (line) => console.error(line),
   });
-  const index = new ClusteredIndex(model.config.routeSize);
+  const index = new SizedIndex(model.config.routeSize);
   return { model, store, index, memory: new RepositoryMemory(model, store, index) };
 }
 

@@ -4,6 +4,7 @@
  * query with every landmark, which is exact.
  */
 import { type BlockHit, type BlockIndex, LandmarkTable, scan, sumExp, TopHits } from "./block-index.ts";
+import { Pace } from "./pace.ts";
 
 export interface ClusteredIndexOptions {
   /** Clusters are made from so many blocks on. */
@@ -25,8 +26,6 @@ const GROWTH = 2;
 const LOSS = 0.25;
 /** In place of a cluster's number, for blocks that are not there. */
 const NOWHERE = -1;
-/** Building goes on for so long before other work gets its turn. */
-const SLICE_MS = 8;
 
 /** A finished grouping. */
 interface Clusters {
@@ -47,16 +46,24 @@ export class ClusteredIndex implements BlockIndex {
   #clusterOf = new Int32Array(0);
   #nRemoved = 0;
   #building: Promise<void> | undefined;
+  #nCompared = 0;
   /** Blocks that came or went while clusters were being made. */
   #changed = new Set<number>();
 
-  constructor(routeSize: number, options: Partial<ClusteredIndexOptions> = {}) {
-    this.#table = new LandmarkTable(routeSize);
+  /** An index of landmarks of that size, or of a table whose blocks come and go through this index from now on. */
+  constructor(landmarks: number | LandmarkTable, options: Partial<ClusteredIndexOptions> = {}) {
+    this.#table = typeof landmarks === "number" ? new LandmarkTable(landmarks) : landmarks;
     this.#options = { ...DEFAULTS, ...options };
+    this.#rebuildIfNeeded();
   }
 
   get nBlocks(): number {
     return this.#table.nBlocks;
+  }
+
+  /** Vectors that queries were compared with so far, means included. */
+  get nCompared(): number {
+    return this.#nCompared;
   }
 
   /** Settles when no clusters are being made. */
@@ -90,6 +97,7 @@ export class ClusteredIndex implements BlockIndex {
     // Also where nearly all that was probed is not allowed.
     if (top.hits.length === k) return top.hits;
     const all = new TopHits(k, allowed);
+    this.#nCompared += this.nBlocks;
     scan(this.#table, query, 0, this.#table.end, all);
     return all.hits;
   }
@@ -98,6 +106,7 @@ export class ClusteredIndex implements BlockIndex {
   #probe({ means, halves, lists }: Clusters, query: Float32Array, top: TopHits): void {
     const { rows, routeSize } = this.#table;
     const promise = new Float32Array(lists.length);
+    this.#nCompared += lists.length;
     for (let cluster = 0; cluster < promise.length; cluster++) {
       // Landmarks have unit length, so the shorter a mean the wider its cluster, and the better its best may be.
       const spread = Math.sqrt(Math.max(1 - 2 * halves[cluster], 0) / routeSize);
@@ -107,6 +116,7 @@ export class ClusteredIndex implements BlockIndex {
     const bar = promise.slice().sort()[lists.length - nProbed];
     for (let cluster = 0; cluster < promise.length; cluster++) {
       if (promise[cluster] < bar) continue;
+      this.#nCompared += lists[cluster].length;
       for (const block of lists[cluster]) {
         const score = dotAt(query, rows, block * routeSize);
         if (score >= top.bar) top.offer(block, score);
@@ -137,6 +147,8 @@ export class ClusteredIndex implements BlockIndex {
     if (made > 0 && this.nBlocks < GROWTH * made && this.#nRemoved < LOSS * made) return;
     this.#building = this.#build().finally(() => {
       this.#building = undefined;
+      // Much may have come meanwhile.
+      this.#rebuildIfNeeded();
     });
   }
 
@@ -177,17 +189,6 @@ export class ClusteredIndex implements BlockIndex {
     const copy = new Float32Array(blocks.length * routeSize);
     for (const [i, block] of blocks.entries()) copy.set(this.#table.row(block), i * routeSize);
     return copy;
-  }
-}
-
-/** Lets other work in from time to time. */
-class Pace {
-  #untilMs = performance.now() + SLICE_MS;
-
-  async rest(): Promise<void> {
-    if (performance.now() < this.#untilMs) return;
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#untilMs = performance.now() + SLICE_MS;
   }
 }
 

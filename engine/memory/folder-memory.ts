@@ -10,7 +10,6 @@ import { cacheDir } from "../paths.ts";
 import type { HybridEncoder } from "../runtime/hybrid-encoder.ts";
 import type { StoredFile } from "./catalogue-types.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import { ClusteredIndex } from "./clustered-index.ts";
 import {
   type EncodingDeps,
   EncodingJob,
@@ -23,6 +22,7 @@ import type { Remote } from "./remote.ts";
 import { type FoundBlock, type RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
 import { memoryFingerprint, SegmentStore } from "./segment-store.ts";
 import { type PullResult, type PushResult, pullMemory, pushMemory, type ShareOptions } from "./sharing.ts";
+import { SizedIndex } from "./sized-index.ts";
 
 /** The model that encodes, and when it may. */
 export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "turn"> {
@@ -74,7 +74,7 @@ export class FolderMemory {
     const { config } = encoder;
     const fingerprint = memoryFingerprint({ weights }, folder);
     const store = new SegmentStore(dir, { fingerprint, shape: config, quotaBytes, log });
-    this.#memory = new RepositoryMemory({ config, weights }, store, new ClusteredIndex(config.routeSize));
+    this.#memory = new RepositoryMemory({ config, weights }, store, new SizedIndex(config.routeSize));
     const checkpoints = new Checkpoints();
     this.#deps = { memory: this.#memory, store, encoder, tokenizer, checkpoints, turn, read: folderReader(root), log };
   }
