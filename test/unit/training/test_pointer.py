@@ -1,0 +1,125 @@
+"""The pointer head: what must hold exactly whatever its weights are."""
+
+import math
+import unittest
+
+import numpy as np
+import torch
+
+from training.hull import HullNet, area, hull, is_simple
+from training.pointer import STOP, Pointer, PointerHead, beam, forced, greedy, log_probabilities, unordered_loss, with_stop
+
+
+def head(seed: int = 0) -> PointerHead:
+    torch.manual_seed(seed)
+    return PointerHead(f=6, q=3, d=16, layers=2, heads=2).eval()
+
+
+def first_scores(net: PointerHead, candidates, query, valid):
+    e, h = net.encode(candidates, query, valid)
+    return net.pointer.scores(net.pointer.keys(e), h)
+
+
+class Scores(unittest.TestCase):
+    def test_one_softmax_over_what_is_allowed(self):
+        net = head()
+        with torch.no_grad():
+            valid = torch.rand(4, 20) < 0.6
+            u = first_scores(net, torch.randn(4, 20, 6), torch.randn(4, 3), valid)
+        p = log_probabilities(u, with_stop(valid)).exp()
+        torch.testing.assert_close(p.sum(-1), torch.ones(4))
+        self.assertTrue((p[:, 1:][~valid] == 0).all())
+        self.assertTrue((u.abs() <= 10).all())
+        only_stop = log_probabilities(u, with_stop(torch.zeros_like(valid))).exp()
+        self.assertTrue((only_stop[:, STOP] == 1).all())
+
+    def test_knows_no_order(self):
+        net, x, q = head(), torch.randn(2, 30, 6), torch.randn(2, 3)
+        everything, order = torch.ones(2, 30, dtype=torch.bool), torch.randperm(30)
+        with torch.no_grad():
+            u, permuted = first_scores(net, x, q, everything), first_scores(net, x[:, order], q, everything)
+        torch.testing.assert_close(permuted[:, 1:], u[:, 1:][:, order], rtol=0, atol=1e-5)
+        torch.testing.assert_close(permuted[:, STOP], u[:, STOP], rtol=0, atol=1e-5)
+
+    def test_an_lstm_encoder_would_know_order(self):
+        torch.manual_seed(0)
+        net, points = HullNet(points_at=True), torch.rand(1, 8, 2)
+
+        def u(points):
+            _, e, _ = net.encode(points)
+            return net.pointer.scores(net.pointer.keys(e), torch.zeros(1, e.shape[-1]))[:, 1:]
+
+        order = torch.tensor([7, 6, 5, 4, 3, 2, 1, 0])
+        with torch.no_grad():
+            self.assertGreater(float((u(points[:, order]) - u(points)[:, order]).abs().max()), 1e-3)
+
+    def test_padding_and_any_number_of_candidates(self):
+        net = head()
+        with torch.no_grad():
+            for n in (1, 3, 50, 500):
+                x, q = torch.randn(1, n, 6), torch.randn(1, 3)
+                alone = first_scores(net, x, q, torch.ones(1, n, dtype=torch.bool))
+                padded = torch.cat([x, 100 * torch.randn(1, 40, 6)], 1)
+                wide = first_scores(net, padded, q, torch.arange(n + 40)[None] < n)
+                torch.testing.assert_close(wide[:, : n + 1], alone, rtol=0, atol=1e-5)
+
+    def test_gradients(self):
+        torch.manual_seed(1)
+        pointer, e, h = Pointer(4).double(), torch.randn(1, 3, 4, dtype=torch.float64), torch.randn(1, 4, dtype=torch.float64)
+
+        def scores(v, w1, w2):
+            return 10 * torch.tanh(torch.tanh(e @ w1.T + h @ w2.T) @ v)
+
+        values = (pointer.v, pointer.w1, pointer.w2)
+        torch.testing.assert_close(scores(*values), pointer.scores(pointer.keys(e), h))
+
+        self.assertTrue(torch.autograd.gradcheck(scores, values))
+
+
+class Choices(unittest.TestCase):
+    def test_forced_steps_are_single_steps(self):
+        net, x, q = head(), torch.randn(3, 12, 6), torch.randn(3, 3)
+        valid, gold = torch.ones(3, 12, dtype=torch.bool), torch.rand(3, 12) < 0.3
+        gold[2] = False
+        with torch.no_grad():
+            steps = forced(net, x, q, valid, gold)
+            self.assertEqual(len(steps), int(gold.sum(-1).max()) + 1)
+            for row in range(3):
+                e, h = net.encode(x[row : row + 1], q[row : row + 1], valid[row : row + 1])
+                for u, allowed, right, active in steps:
+                    if not active[row]:
+                        break
+                    alone = net.pointer.scores(net.pointer.keys(e), h)
+                    torch.testing.assert_close(alone[0], u[row], rtol=0, atol=1e-5)
+                    h = net.advance(e, h, u[row].masked_fill(~right[row], -math.inf).argmax()[None])
+                self.assertEqual(bool(right[row, STOP]), True)
+
+    def test_unordered_loss_takes_any_right_entry(self):
+        log_p = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.4]]))
+        loss = unordered_loss(log_p, torch.tensor([[False, True, False, True]]))
+        torch.testing.assert_close(loss, torch.tensor([-math.log(0.6)]))
+
+    def test_nothing_is_chosen_twice(self):
+        net, x, q = head(), torch.randn(2, 5, 6), torch.randn(2, 3)
+        net.stop.data.fill_(-9)
+        chosen, _ = greedy(net, x, q, torch.ones(2, 5, dtype=torch.bool), most=9)
+        self.assertTrue((chosen.sum(-1) <= 5).all())
+
+    def test_a_beam_of_one_is_greedy_and_a_wider_one_no_worse(self):
+        for seed in range(6):
+            net = head(seed)
+            x, q = torch.randn(7, 6), torch.randn(3)
+            chosen, _ = greedy(net, x[None], q[None], torch.ones(1, 7, dtype=torch.bool), most=4)
+            numbers, narrow = beam(net, x, q, width=1, most=4)
+            self.assertEqual(sorted(numbers), chosen[0].nonzero()[:, 0].tolist())
+            _, wide = beam(net, x, q, width=200, most=4)
+            self.assertGreaterEqual(wide, narrow - 1e-6)
+
+
+class Hulls(unittest.TestCase):
+    def test_hull_and_its_measures(self):
+        points = np.array([[0.5, 0.5], [1, 0], [0, 1], [0, 0], [1, 1]])
+        self.assertEqual(hull(points), [1, 4, 2, 3])
+        self.assertAlmostEqual(area(points[[1, 4, 2, 3]]), 1)
+        self.assertTrue(is_simple(points[[1, 4, 2, 3]]))
+        self.assertFalse(is_simple(points[[1, 2, 4, 3]]))
