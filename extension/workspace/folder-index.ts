@@ -28,6 +28,8 @@ export class FolderIndex implements vscode.Disposable {
   #pending = new Set<string>();
   #running: { readonly done: Promise<void>; readonly abort: AbortController } | undefined;
   #state: IndexState = { kind: "none" };
+  /** Tells a question that is open that the user wants the index. */
+  #asked: (() => void) | undefined;
   /** What the folder's first index and its memory will take; null where there is an index. */
   #forecast: string | null = null;
 
@@ -62,6 +64,7 @@ export class FolderIndex implements vscode.Disposable {
    * where the user has asked for it or agrees.
    */
   async update(isAsked = false): Promise<void> {
+    if (isAsked) this.#asked?.();
     if (!this.#running) {
       const abort = new AbortController();
       const done = this.#run(abort.signal, isAsked).finally(() => {
@@ -87,13 +90,13 @@ export class FolderIndex implements vscode.Disposable {
     const taken = this.#pending;
     this.#pending = new Set();
     const before = this.#state;
-    this.#set(before.kind === "ready" ? before : { kind: "indexing", done: 0, total: null });
     try {
       const folder = this.folder.uri.fsPath;
       if (before.kind !== "ready" && !(await this.#isWanted(signal, isAsked))) {
         this.#set({ kind: "none" });
         return;
       }
+      if (before.kind !== "ready") this.#set({ kind: "indexing", done: 0, total: null });
       const revision = await revisionOf(folder);
       const result = await this.#engine.request(
         requests.index,
@@ -125,7 +128,12 @@ export class FolderIndex implements vscode.Disposable {
     this.#forecast = forecastText(forecast);
     log.info(`${this.folder.name}: ${this.#forecast}`);
     this.#changed();
-    return isAsked || (await isAgreed(this.folder.name, forecast));
+    if (isAsked) return true;
+    // The question stays open for as long as the user likes; to ask for the index elsewhere answers it too.
+    const asked = new Promise<boolean>((resolve) => {
+      this.#asked = () => resolve(true);
+    });
+    return await Promise.race([isAgreed(this.folder.name, forecast), asked]);
   }
 
   #watch(pattern: vscode.RelativePattern, isHead = false): void {

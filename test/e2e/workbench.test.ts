@@ -16,7 +16,7 @@ import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
 import { models } from "./scenarios/models.ts";
 import { serverAnswers, startServer } from "./scenarios/server.ts";
-import { restricted, severalFolders } from "./scenarios/workspaces.ts";
+import { asksBeforeMuchWork, largeFolder, restricted, severalFolders } from "./scenarios/workspaces.ts";
 import { followsSystemColours, Workbench, type WorkbenchOptions } from "./workbench.ts";
 import { installWorkbench } from "./workbench-install.ts";
 
@@ -64,6 +64,9 @@ test("the extension in a real workbench", { skip }, async (context) => {
   const agentSettings = { "longsight.chat.model": model };
   await scenario("agent", agent, { settings: agentSettings, others: [packAgent(folder)] });
   await scenario("several folders", severalFolders, { folders: [fixture("library"), fixture("notes")] });
+  const large = largeFolder();
+  context.after(() => rmSync(large, { recursive: true }));
+  await scenario("large folder", asksBeforeMuchWork, { folders: [large] });
   await scenario("restricted", restricted, { asksForTrust: true });
   await scenario("appearance", appearance, { settings: { ...noOtherSuggestions, ...followsSystemColours } });
 });

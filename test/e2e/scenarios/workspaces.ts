@@ -1,5 +1,8 @@
 /** Workspaces of several folders, and such as are not trusted. */
 import assert from "node:assert/strict";
+import { mkdtempSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { Workbench } from "../workbench.ts";
 
@@ -32,5 +35,37 @@ export async function restricted(context: TestContext, workbench: Workbench): Pr
     assert.match(workbench.log(), /not trusted/);
     assert.doesNotMatch(workbench.log(), /runs as process/);
     assert.equal(await page.locator('.activitybar .action-item a[aria-label^="Longsight"]').count(), 0);
+  });
+}
+
+/** A folder with more source than is indexed unasked: files with a size and nothing in them. */
+export function largeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "longsight-large-"));
+  for (let i = 0; i < 60; i++) {
+    const path = join(folder, `generated${i}.ts`);
+    writeFileSync(path, "");
+    truncateSync(path, 1024 * 1024);
+  }
+  return folder;
+}
+
+export async function asksBeforeMuchWork(context: TestContext, workbench: Workbench): Promise<void> {
+  const { page } = workbench;
+  const question = page.locator(".notification-list-item", { hasText: "60 files, about" });
+
+  await context.test("what a large folder takes is said, and nothing is done before it is agreed to", async () => {
+    await question.waitFor();
+    const text = (await question.textContent()) ?? "";
+    assert.match(text, /60 files, about [\d,]+ tokens\. The index takes about 21 s and 151 MB of disk/);
+    assert.match(text, /the memory for completions about 5 min in the background and 1\.2 GB\./);
+    await question.getByRole("button", { name: "Not Now" }).click();
+    await page.locator('.statusbar-item[aria-label*="Not indexed yet"]').waitFor();
+    assert.doesNotMatch(workbench.log(), /files in the index/);
+  });
+
+  await context.test("it is done when the user asks for it", async () => {
+    await workbench.command("Longsight: Bring the Index up to Date");
+    await workbench.waitUntilIndexed();
+    assert.equal(await question.filter({ hasText: "Not Now" }).count(), 0);
   });
 }

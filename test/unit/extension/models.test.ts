@@ -36,13 +36,13 @@ suite("models on this machine", () => {
     );
   });
 
-  test("the forecast counts weights and a conversation, and disk where the weights are still to be converted", () => {
+  test("the forecast counts weights, a conversation and the runtime, and disk where the weights are still to be converted", () => {
     const report = (cached: boolean): ModelReport =>
       ({
         estimatedMemory: { weightsBytes: 2 * 1024 ** 3, bytesPerToken: 1024 },
         conversion: { cached, targets: [{ sizeBytes: 5 }, { sizeBytes: 6 }] },
       }) as unknown as ModelReport;
-    const memoryBytes = 2 * 1024 ** 3 + 4096 * 1024;
+    const memoryBytes = 2 * 1024 ** 3 + 4096 * 1024 + 220e6;
     const loadMs = (2 * 1024 ** 3) / 400e3;
     const first = { memoryBytes, diskBytes: 11, convertMs: 700, loadMs, fits: true };
     assert.deepEqual(forecastOf(report(false), 8 * 1024 ** 3, 700), first);
@@ -51,10 +51,10 @@ suite("models on this machine", () => {
     assert.equal(forecastOf({ estimatedMemory: null } as ModelReport, 1, 1), undefined);
   });
 
-  test("the forecast of a download counts the file, its converted weights and a conversation", () => {
+  test("the forecast of a download counts the file, its converted weights, a conversation and the runtime", () => {
     const model = { sizeBytes: 900, bytesPerToken: 2, quantisation: "Q4_0" } as CatalogueModel;
     const weightsBytes = 1000;
-    const needed = { memoryBytes: weightsBytes + 4096 * 2, diskBytes: 900 + weightsBytes };
+    const needed = { memoryBytes: weightsBytes + 4096 * 2 + 220e6, diskBytes: 900 + weightsBytes };
     assert.deepEqual(downloadForecast(model, 8 * 1024 ** 3), { ...needed, fits: true });
     assert.deepEqual(downloadForecast(model, 1024 ** 3), { ...needed, fits: false });
   });
