@@ -75,6 +75,14 @@ export async function appearance(context: TestContext, workbench: Workbench): Pr
     await shoot(workbench, "menu-dark");
     await page.keyboard.press("Escape");
   });
+
+  await context.test("what can be downloaded is a list with sizes and licences", async () => {
+    await workbench.command("Longsight: Download a Model...", true);
+    await page.locator(".quick-input-list .monaco-list-row", { hasText: "Apache-2.0" }).first().waitFor();
+    await page.waitForTimeout(500);
+    await shoot(workbench, "models-dark");
+    await page.keyboard.press("Escape");
+  });
 }
 
 async function shoot(workbench: Workbench, name: string): Promise<void> {
