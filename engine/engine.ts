@@ -18,6 +18,7 @@ import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/f
 import { type FolderForecast as Forecast, forecastFolder } from "./memory/forecast.ts";
 import type { IndexResult } from "./memory/indexer.ts";
 import { openRemote } from "./memory/remote.ts";
+import { memoryFingerprint } from "./memory/segment-store.ts";
 import type { PullResult, PushResult } from "./memory/sharing.ts";
 import type { MemoryTrace } from "./memory/trace.ts";
 import type { ChatMessage } from "./models/chat-template.ts";
@@ -393,7 +394,10 @@ export class Engine {
       const encoder = await openEncoder();
       if (open.isClosed) throw new LongsightError("cancelled", "The folder was closed.");
       if (!open.memory) {
-        open.memory = new FolderMemory(open.path, { encoder, tokenizer, weights, folder, turn });
+        const { config } = encoder;
+        const fingerprint = memoryFingerprint({ weights }, folder);
+        const router = { config, weights };
+        open.memory = new FolderMemory(open.path, { encoder, tokenizer, fingerprint, shape: config, router, turn });
         open.pauseEncoding(open.isEncodingPaused);
       }
       return open.memory;

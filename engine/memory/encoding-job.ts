@@ -7,17 +7,16 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LongsightError } from "../errors.ts";
 import type { Tokenizer } from "../models/types.ts";
-import type { HybridEncoder } from "../runtime/hybrid-encoder.ts";
 import { readContent } from "../workspace/content.ts";
 import type { Checkpoints } from "./checkpoints.ts";
-import { blockLines, encodeFile } from "./file-encoder.ts";
+import { type BlockEncoder, blockLines, encodeFile } from "./file-encoder.ts";
 import type { RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
 import type { SegmentStore } from "./segment-store.ts";
 
 export interface EncodingDeps {
   readonly memory: RepositoryMemory;
   readonly store: SegmentStore;
-  readonly encoder: HybridEncoder;
+  readonly encoder: BlockEncoder;
   readonly tokenizer: Tokenizer;
   readonly checkpoints: Checkpoints;
   /** Starts a session run when the model has nothing more urgent to do. Errors: cancelled. */

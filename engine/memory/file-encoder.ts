@@ -1,8 +1,25 @@
 /** Encodes one file into a segment. */
-import type { EncodeOptions, HybridEncoder } from "../runtime/hybrid-encoder.ts";
+import type { EncodeOptions } from "../runtime/hybrid-encoder.ts";
+import type { StoredTokens } from "../runtime/hybrid-memory.ts";
 import type { HybridState } from "../runtime/hybrid-state.ts";
 import { type LineRange, SegmentDamage, type SegmentWriter } from "./segment.ts";
 import type { SegmentStore } from "./segment-store.ts";
+
+/** A model that reads a file from its beginning and gives what it made of it, part by part. */
+export interface BlockEncoder {
+  /** The ids of a file as memory sees it: its path, a line break, its text. */
+  fileIds(path: string, text: string): number[];
+  /** Every part but the last holds whole blocks. Errors: cancelled, observed between two session runs. */
+  encodeParts(ids: readonly number[], options: EncodeOptions): AsyncIterable<EncodedPart>;
+}
+
+export interface EncodedPart {
+  readonly nTokens: number;
+  /** Keys and values of tokens start .. end - 1 in their stored form. */
+  stored(start: number, end: number): StoredTokens;
+  /** The landmark of tokens start .. end - 1, of unit length. */
+  landmark(start: number, end: number): Float32Array;
+}
 
 export interface FileToEncode {
   /** Of its segment. */
@@ -26,7 +43,7 @@ export interface Resumption {
  */
 export async function encodeFile(
   file: FileToEncode,
-  encoder: HybridEncoder,
+  encoder: BlockEncoder,
   store: SegmentStore,
   options: EncodeOptions,
   resumption?: Resumption,

@@ -5,9 +5,7 @@
 import { join } from "node:path";
 import { LongsightError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
-import type { Tokenizer } from "../models/types.ts";
 import { cacheDir } from "../paths.ts";
-import type { HybridEncoder } from "../runtime/hybrid-encoder.ts";
 import type { StoredFile } from "./catalogue-types.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import {
@@ -19,18 +17,19 @@ import {
 } from "./encoding-job.ts";
 import type { CompletionPlace, MemoryContext } from "./memory-context.ts";
 import type { Remote } from "./remote.ts";
-import { type FoundBlock, type RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
-import { memoryFingerprint, SegmentStore } from "./segment-store.ts";
+import { type RepositoryFile, RepositoryMemory } from "./repository-memory.ts";
+import type { SegmentShape } from "./segment.ts";
+import { SegmentStore } from "./segment-store.ts";
 import { type PullResult, type PushResult, pullMemory, pushMemory, type ShareOptions } from "./sharing.ts";
 import { SizedIndex } from "./sized-index.ts";
 
 /** The model that encodes, and when it may. */
-export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "turn"> {
-  readonly encoder: HybridEncoder;
-  readonly tokenizer: Tokenizer;
-  readonly weights: HybridModel["weights"];
-  /** The folder the model was read from. */
-  readonly folder: string;
+export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "tokenizer" | "turn"> {
+  /** Identifies all that decides how a file's bytes are encoded. */
+  readonly fingerprint: string;
+  readonly shape: SegmentShape;
+  /** The model itself, where its retrieval layers look for blocks. */
+  readonly router?: HybridModel;
 }
 
 export interface FolderMemoryOptions {
@@ -61,7 +60,8 @@ export interface RefreshOptions {
 const QUOTA_BYTES = 4 * 2 ** 30;
 
 export class FolderMemory {
-  readonly #memory: RepositoryMemory;
+  /** What is encoded by now. */
+  readonly memory: RepositoryMemory;
   readonly #deps: EncodingDeps;
   #job: { readonly work: EncodingJob; readonly stop: AbortController; readonly done: Promise<unknown> } | undefined;
   #progress: EncodingProgress | null = null;
@@ -69,18 +69,17 @@ export class FolderMemory {
 
   /** Opens the memory of a folder, empty until the first `refresh`. Errors: no-access, disk-full. */
   constructor(root: string, model: MemoryModel, options: FolderMemoryOptions = {}) {
-    const { encoder, tokenizer, turn, weights, folder } = model;
+    const { encoder, tokenizer, turn, fingerprint, shape, router } = model;
     const { dir = join(cacheDir(), "memory"), quotaBytes = QUOTA_BYTES, log = console.error } = options;
-    const { config } = encoder;
-    const fingerprint = memoryFingerprint({ weights }, folder);
-    const store = new SegmentStore(dir, { fingerprint, shape: config, quotaBytes, log });
-    this.#memory = new RepositoryMemory({ config, weights }, store, new SizedIndex(config.routeSize));
+    const store = new SegmentStore(dir, { fingerprint, shape, quotaBytes, log });
+    const memory = new RepositoryMemory(router, store, new SizedIndex(shape.routeSize));
     const checkpoints = new Checkpoints();
-    this.#deps = { memory: this.#memory, store, encoder, tokenizer, checkpoints, turn, read: folderReader(root), log };
+    this.memory = memory;
+    this.#deps = { memory, store, encoder, tokenizer, checkpoints, turn, read: folderReader(root), log };
   }
 
   get status(): MemoryStatus {
-    const { nTokens, nContents, missing } = this.#memory;
+    const { nTokens, nContents, missing } = this.memory;
     const filesEncoded = nContents - missing.length;
     return { nTokens, filesTotal: nContents, filesEncoded, encoding: this.#progress, isPaused: this.#isPaused };
   }
@@ -101,7 +100,7 @@ export class FolderMemory {
     const work = new EncodingJob(this.#deps);
     if (this.#isPaused) work.pause();
     const run = async () => {
-      await this.#memory.update(searchedFiles(files));
+      await this.memory.update(searchedFiles(files));
       return await work.run({
         signal: stop.signal,
         onProgress: (progress) => {
@@ -125,17 +124,17 @@ export class FolderMemory {
 
   /** Makes this the memory of the catalogue's files without encoding any. */
   async attach(files: readonly StoredFile[]): Promise<void> {
-    await this.#memory.update(searchedFiles(files));
+    await this.memory.update(searchedFiles(files));
   }
 
   /** Brings what is encoded to a place where others can take it from. Errors: no-access, cancelled. */
   push(remote: Remote, options: ShareOptions = {}): Promise<PushResult> {
-    return pushMemory(this.#memory, this.#deps.store, remote, options);
+    return pushMemory(this.memory, this.#deps.store, remote, options);
   }
 
   /** Takes over what others have encoded. Errors: no-access, disk-full, cancelled. */
   pull(remote: Remote, options: ShareOptions = {}): Promise<PullResult> {
-    return pullMemory(this.#memory, this.#deps.store, remote, options);
+    return pullMemory(this.memory, this.#deps.store, remote, options);
   }
 
   /** Holds the background work, until `resume`. */
@@ -151,12 +150,7 @@ export class FolderMemory {
 
   /** What a completion at the place may look at (engine/complete, RepositoryContext). */
   memoryFor(place: CompletionPlace): MemoryContext | undefined {
-    return this.#memory.memoryFor(place);
-  }
-
-  /** The best blocks for a question in words. Errors: cancelled. */
-  async search(question: string, k: number, signal?: AbortSignal): Promise<FoundBlock[]> {
-    return this.#memory.search(await this.#deps.encoder.embedQuestion(question, signal), k);
+    return this.memory.memoryFor(place);
   }
 
   /** Ends the background work; what is encoded stays on disk. */

@@ -64,7 +64,7 @@ export class MemoryContext implements RoutedMemory {
   select(layer: number, query: Float32Array, heads?: Float32Array): MemoryTokens {
     const startMs = performance.now();
     const bytesBefore = this.#memory.bytesRead;
-    const { routeTopBlocks, headSize, nHeads } = this.#memory.config;
+    const { routeTopBlocks, headSize, nHeads } = this.#memory.router.config;
     let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
     while (chosen === undefined) chosen = this.#choose(layer, routeTopBlocks, query, heads);

@@ -3,7 +3,6 @@
  * themselves, read when a text attends to them. RAM grows with the landmarks only, about two bytes a token.
  */
 import type { HybridModel } from "../models/hybrid.ts";
-import type { HybridConfig } from "../models/hybrid-config.ts";
 import type { QuantisedRows, StoredTokens } from "../runtime/hybrid-memory.ts";
 import type { BlockHit, BlockIndex } from "./block-index.ts";
 import { type CompletionPlace, MemoryContext } from "./memory-context.ts";
@@ -44,8 +43,7 @@ type Parts = Partial<Record<BlockPart, ArrayBuffer>>;
 const FILES_AT_ONCE = 64;
 
 export class RepositoryMemory {
-  readonly config: HybridConfig;
-  readonly #weights: HybridModel["weights"];
+  readonly #router: HybridModel | undefined;
   readonly #store: SegmentStore;
   readonly #index: BlockIndex;
   /** The folder's files by the ids of their contents. */
@@ -63,17 +61,23 @@ export class RepositoryMemory {
 
   /** What a retrieval layer's heads add to the scores of a block of a class (its index): [nHeads]. */
   classBiases(layer: number, memoryClass: number): Float32Array {
-    const table = this.#weights.vector(`blk.${layer}.class_bias`);
-    const { nHeads } = this.config;
+    const { weights, config } = this.router;
+    const table = weights.vector(`blk.${layer}.class_bias`);
+    const { nHeads } = config;
     const nClasses = table.length / nHeads;
     return Float32Array.from({ length: nHeads }, (_, head) => table[head * nClasses + memoryClass]);
   }
 
-  constructor({ config, weights }: HybridModel, store: SegmentStore, index: BlockIndex) {
-    this.config = config;
-    this.#weights = weights;
+  /** `router`: the model whose retrieval layers look for blocks; other models have their blocks placed in the text. */
+  constructor(router: HybridModel | undefined, store: SegmentStore, index: BlockIndex) {
+    this.#router = router;
     this.#store = store;
     this.#index = index;
+  }
+
+  get router(): HybridModel {
+    if (!this.#router) throw new Error("this memory belongs to a model that does not route to blocks");
+    return this.#router;
   }
 
   get nBlocks(): number {
@@ -136,7 +140,7 @@ export class RepositoryMemory {
 
   /** What a text attends to while the place is completed; undefined while nothing is encoded. */
   memoryFor(place: CompletionPlace): MemoryContext | undefined {
-    return this.nBlocks === 0 ? undefined : new MemoryContext(this, place);
+    return this.nBlocks === 0 || !this.#router ? undefined : new MemoryContext(this, place);
   }
 
   /** The best blocks for a routing query, such as that of a question (HybridEncoder.embedQuestion). */
@@ -161,7 +165,7 @@ export class RepositoryMemory {
     hits: readonly BlockHit[],
     allowed: (block: number) => boolean,
   ): number {
-    const [scale] = this.#weights.vector(`blk.${layer}.route_scale`);
+    const [scale] = this.router.weights.vector(`blk.${layer}.route_scale`);
     const sum = hits.reduce((total, { score }) => total + Math.exp(scale * (score - 1)), 0);
     const all = this.#index.sumExp(query, scale, allowed);
     return all > 0 ? sum / all : 1;

@@ -4,8 +4,8 @@
  *   head     magic, version, headSize, routeSize, blockSize, nTokens, head's size; id [32]
  *            per block: first and last line, CRC-32 of each of its parts; landmark [routeSize] in float16
  *            CRC-32 of the head so far
- *   high     per block of n tokens: the high plane of its keys' codes [n, headSize] (key-planes.ts), their float16
- *            scales [n]
+ *   high     per block of n rows: the high plane of its keys' codes [n, headSize] (key-planes.ts), their float16
+ *            scales [n]; a token of the default model has one row, of other models one for each head: [heads, tokens]
  *   low      per block: the low plane
  *   values   per block: int8 [n, headSize], float16 scales [n] (engine/models/default/FORMAT.md, Memory)
  *
@@ -39,6 +39,8 @@ const ID_AT = 32;
 /** Sizes that every segment of a model shares. */
 export interface SegmentShape {
   readonly headSize: number;
+  /** Rows of keys, and of values, that each token has: one for every head that is stored. One by default. */
+  readonly rowsPerToken?: number;
   readonly routeSize: number;
   /** Tokens of a block; a segment's last one may have less. */
   readonly blockSize: number;
@@ -65,9 +67,10 @@ const headBytes = (nTokens: number, shape: SegmentShape) =>
   FIXED_BYTES + nBlocksOf(nTokens, shape) * (4 * TABLE_WIDTH + 2 * shape.routeSize) + 4;
 
 /** The size of a part of a block of `n` tokens. */
-function partBytes(part: BlockPart, n: number, { headSize }: SegmentShape): number {
-  if (part === "values") return n * headSize + 2 * n;
-  return planeBytes(n * headSize) + (part === "high" ? 2 * n : 0);
+function partBytes(part: BlockPart, n: number, { headSize, rowsPerToken = 1 }: SegmentShape): number {
+  const nRows = n * rowsPerToken;
+  if (part === "values") return nRows * headSize + 2 * nRows;
+  return planeBytes(nRows * headSize) + (part === "high" ? 2 * nRows : 0);
 }
 
 /** Where a block's part begins in a segment of `nTokens`. */
@@ -291,10 +294,14 @@ export class Segment {
     }
   }
 
+  #codesOf(block: number): number {
+    const { headSize, rowsPerToken = 1 } = this.#shape;
+    return this.tokensOf(block) * rowsPerToken * headSize;
+  }
+
   /** A block's keys, of both planes or, roughly, of the high one. */
   keysOf(block: number, high: ArrayBuffer, low?: ArrayBuffer): QuantisedRows {
-    const n = this.tokensOf(block);
-    const nCodes = n * this.#shape.headSize;
+    const nCodes = this.#codesOf(block);
     const plane = new Uint8Array(high, 0, planeBytes(nCodes));
     return {
       values: joinCodes(plane, low && new Uint8Array(low), nCodes),
@@ -303,7 +310,7 @@ export class Segment {
   }
 
   valuesOf(block: number, values: ArrayBuffer): QuantisedRows {
-    const nCodes = this.tokensOf(block) * this.#shape.headSize;
+    const nCodes = this.#codesOf(block);
     return { values: new Int8Array(values, 0, nCodes), scales: new Float16Array(values.slice(nCodes)) };
   }
 }

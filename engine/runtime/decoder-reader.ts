@@ -2,7 +2,7 @@
 import { LongsightError } from "../errors.ts";
 import type { DecoderConfig } from "../models/types.ts";
 import type { Decoder } from "./decoder.ts";
-import { commonPrefix, type DraftReader, type ReadTextOptions, rowsOf } from "./reader.ts";
+import { commonPrefix, type DraftReader, type PlacedMemory, type ReadTextOptions, rowsOf } from "./reader.ts";
 
 /**
  * Tokens of one prefill run behind `nPast` others. Products are as fast in short runs, where fewer keys are computed that
@@ -10,20 +10,36 @@ import { commonPrefix, type DraftReader, type ReadTextOptions, rowsOf } from "./
  */
 const runTokens = (nPast: number) => (nPast < 1024 ? 128 : 256);
 
+type ReadDecoder = Pick<Decoder, "run" | "holds" | "place">;
+
 type Shape = Pick<DecoderConfig, "contextLength" | "vocabSize">;
 
 export class DecoderReader implements DraftReader {
   readonly contextLength: number;
   readonly #vocabSize: number;
-  readonly #decoder: Pick<Decoder, "run" | "holds">;
+  readonly #decoder: ReadDecoder;
   /** The text whose keys and values the decoder's cache holds. */
   #ids: readonly number[] = [];
+  /** What stands between them. */
+  #placed: PlacedMemory | undefined;
+  #borrower: object | undefined;
 
   /** The decoder's cache belongs to this reader from now on. */
-  constructor(decoder: Pick<Decoder, "run" | "holds">, { contextLength, vocabSize }: Shape) {
+  constructor(decoder: ReadDecoder, { contextLength, vocabSize }: Shape) {
     this.#decoder = decoder;
     this.contextLength = contextLength;
     this.#vocabSize = vocabSize;
+  }
+
+  /**
+   * Leaves the decoder's cache to a borrower until the reader reads again. Returns whether it still holds what this
+   * borrower had in it last.
+   */
+  lend(borrower: object): boolean {
+    const isUntouched = this.#borrower === borrower;
+    this.#borrower = borrower;
+    this.#ids = [];
+    return isUntouched;
   }
 
   /** As the contract has it; bad-input too for a text longer than the context. */
@@ -38,31 +54,48 @@ export class DecoderReader implements DraftReader {
   }
 
   /** The logits behind the last `nRows` of the ids, [nRows, vocabSize]. */
-  async #read(ids: readonly number[], nRows: number, { signal }: ReadTextOptions): Promise<Float32Array> {
+  async #read(ids: readonly number[], nRows: number, { signal, placed }: ReadTextOptions): Promise<Float32Array> {
     if (ids.length === 0) throw new LongsightError("bad-input", "There is no text to read; give at least one token.");
-    if (ids.length > this.contextLength) {
+    const nPlaced = placed?.nTokens ?? 0;
+    const at = placed?.at ?? Number.POSITIVE_INFINITY;
+    const position = (index: number) => (index < at ? index : index + nPlaced);
+    if (ids.length + nPlaced > this.contextLength) {
       throw new LongsightError(
         "bad-input",
-        `The text has ${ids.length} tokens, the model reads ${this.contextLength} at most; shorten it.`,
+        `The text has ${ids.length + nPlaced} tokens, the model reads ${this.contextLength} at most; shorten it.`,
       );
     }
     // Tokens whose logits are wanted are always read: logits are not kept.
     const lastStart = ids.length - nRows;
-    const nCommon = Math.min(commonPrefix(this.#ids, ids), lastStart);
-    const nKept = this.#decoder.holds(nCommon) ? nCommon : 0;
+    const before = placed === this.#placed ? Number.POSITIVE_INFINITY : Math.min(at, this.#placed?.at ?? at);
+    const nCommon = Math.min(commonPrefix(this.#ids, ids), lastStart, before);
+    const nKept = this.#decoder.holds(position(nCommon)) ? nCommon : 0;
+    this.#borrower = undefined;
     for (let at = nKept; at < ids.length; at++) this.#check(ids[at]);
     for (let start = nKept, end = 0; ; start = end) {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
       // All rows that are wanted belong to one run, the last, however long.
-      end = start + runTokens(start);
+      end = start + runTokens(position(start));
       end = end >= ids.length || start === lastStart ? ids.length : Math.min(end, lastStart);
+      // What is placed begins a run of its own.
+      if (start < at) end = Math.min(end, at);
       const part = ids.slice(start, end);
       // A run that fails leaves what it overwrote undefined.
       this.#ids = this.#ids.slice(0, start);
+      this.#placed = placed;
+      if (placed && start === at) this.#place(placed);
       const rows = end === ids.length ? Array.from({ length: nRows }, (_, row) => part.length - nRows + row) : [];
-      const logits = await this.#decoder.run(part, start, rows);
+      const logits = await this.#decoder.run(part, position(start), rows);
       this.#ids = ids.slice(0, end);
       if (end === ids.length) return logits;
+    }
+  }
+
+  #place({ at, rows }: PlacedMemory): void {
+    let position = at;
+    for (const block of rows) {
+      this.#decoder.place(position, block);
+      position += block.n;
     }
   }
 

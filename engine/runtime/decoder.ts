@@ -3,6 +3,7 @@ import { UNUSED } from "../attention/heads.ts";
 import { type AttentionPlan, exactPlan, type HeadRole } from "../attention/plan.ts";
 import { ropeTables } from "../attention/rope.ts";
 import { fromSlots, toSlots } from "../attention/slots.ts";
+import type { CacheType } from "../compiler/attention.ts";
 import { type CompileOptions, cacheType, compile } from "../compiler/compile.ts";
 import { EmbeddingRows } from "../models/embedding-rows.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
@@ -24,6 +25,8 @@ export interface PlacelessRows {
 }
 
 export class Decoder {
+  /** The precision of keys and values. */
+  readonly cacheType: CacheType;
   readonly #config: DecoderConfig;
   readonly #session: InferenceSession;
   /** The names of the graph's inputs: a plan leaves out those it has no use for. */
@@ -57,11 +60,12 @@ export class Decoder {
     this.#session = session;
     this.#wanted = new Set(session.inputNames);
     this.#embeddings = new EmbeddingRows(weights.matrix("token_embd"));
+    this.cacheType = cacheType(accuracy);
     const shape = (kept: HeadRole): CacheShape => ({
       heads: plan.layers.map(({ heads }) => heads.flatMap((role, head) => (role === kept ? [head] : []))),
       nKvHeads: config.nKvHeads,
       headSize: config.headSize,
-      type: cacheType(accuracy),
+      type: this.cacheType,
     });
     this.#cache = new KvCache(shape("retrieval"));
     const streams = plan.layers.some(({ heads }) => heads.includes("streaming"));
@@ -135,6 +139,32 @@ export class Decoder {
   /** The queries of the token that a choosing layer chose with last, rotated: [query heads that retrieve * headSize]. */
   queriesOf(layer: number): Float32Array {
     return this.#choices.queriesOf(layer);
+  }
+
+  /**
+   * The share of its attention that this token gives to each of `n` tokens from `first` on, if it reads all `total`
+   * tokens: the mean over those query heads.
+   */
+  attentionOf(layer: number, first: number, n: number, total: number): Float32Array {
+    const { headSize, nHeads, nKvHeads } = this.#config;
+    const queries = this.queriesOf(layer);
+    const keys = asFloats(this.#cache.keys[layer]);
+    const nGroup = nHeads / nKvHeads;
+    const shares = new Float32Array(n);
+    const scores = new Float64Array(total);
+    for (let head = 0; head * headSize < queries.length; head++) {
+      const from = Math.floor(head / nGroup) * this.#cache.capacity * headSize;
+      let max = Number.NEGATIVE_INFINITY;
+      for (let token = 0; token < total; token++) {
+        let dot = 0;
+        for (let i = 0; i < headSize; i++) dot += queries[head * headSize + i] * keys[from + token * headSize + i];
+        scores[token] = dot / Math.sqrt(headSize);
+        max = Math.max(max, scores[token]);
+      }
+      const sum = scores.reduce((all, score) => all + Math.exp(score - max), 0);
+      for (let i = 0; i < n; i++) shares[i] += Math.exp(scores[first + i] - max) / sum;
+    }
+    return shares.map((share) => (share * headSize) / queries.length);
   }
 
   async close(): Promise<void> {

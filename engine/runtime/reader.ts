@@ -1,12 +1,22 @@
 /** What generation needs of a model, whatever it is made of: the logits behind a text, reusing what was read before. */
 
+import type { PlacelessRows } from "./decoder.ts";
 import type { RoutedMemory } from "./hybrid-routing.ts";
+
+/** Tokens that were read elsewhere and stand in a text before the id with the index `at`; they take positions there. */
+export interface PlacedMemory {
+  readonly at: number;
+  readonly nTokens: number;
+  readonly rows: readonly PlacelessRows[];
+}
 
 export interface ReadTextOptions {
   /** Observed between two session runs. */
   readonly signal?: AbortSignal;
   /** The repository's memory, for models with memory layers; others do without. */
   readonly memory?: RoutedMemory;
+  /** For decoders without memory layers. What was placed stays as long as later calls give the same object. */
+  readonly placed?: PlacedMemory;
 }
 
 /** A model with one text in its state. One call at a time. */

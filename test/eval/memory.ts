@@ -195,7 +195,7 @@ export function someBlocks(memory: RepositoryMemory) {
     places.set(block, blocks.length);
     blocks.push({ tokens, start: 0, end: tokens.keys.scales.length, class: MEMORY_CLASSES.indexOf("other") });
   }
-  return { places, blocks, dense: memoryTokens(blocks, memory.config.headSize) };
+  return { places, blocks, dense: memoryTokens(blocks, memory.router.config.headSize) };
 }
 
 /** Attention [nHeads, nKeys] as its mean over the heads, [nKeys]. */

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Catalogue } from "../../../engine/memory/catalogue.ts";
 import { FolderMemory } from "../../../engine/memory/folder-memory.ts";
 import { indexFolder } from "../../../engine/memory/indexer.ts";
+import { memoryFingerprint } from "../../../engine/memory/segment-store.ts";
 import { openHybrid } from "../../../engine/models/hybrid.ts";
 import { loadTokenizerFolder } from "../../../engine/models/tokenizer/folder.ts";
 import { defaultModelDir } from "../../../engine/paths.ts";
@@ -25,7 +26,14 @@ test("a folder's memory follows its catalogue and encodes only contents that are
   const log: string[] = [];
   const memory = new FolderMemory(
     root,
-    { encoder, tokenizer, weights: model.weights, folder: defaultModelDir, turn: (run) => run() },
+    {
+      encoder,
+      tokenizer,
+      fingerprint: memoryFingerprint(model, defaultModelDir),
+      shape: model.config,
+      router: model,
+      turn: (run) => run(),
+    },
     { dir: join(dir, "store"), log: (line) => log.push(line) },
   );
   const catalogue = Catalogue.open(join(dir, "catalogue"));
@@ -42,7 +50,7 @@ test("a folder's memory follows its catalogue and encodes only contents that are
     { filesEncoded: 2, filesTotal: 2, nTokens: true, encoding: null, isPaused: false },
   );
   assert.ok(memory.memoryFor(place));
-  const found = await memory.search("the number after one", 20);
+  const found = memory.memory.search(await encoder.embedQuestion("the number after one"), 20);
   assert.deepEqual(new Set(found.map(({ path }) => path)), new Set(["src/one.ts", "src/two.ts"]));
   for (const { startLine, endLine } of found) assert.ok(startLine >= 1 && endLine <= 60 && startLine <= endLine);
 

@@ -56,6 +56,7 @@ function recorder() {
   const runs: [nPast: number, n: number, nRows: number][] = [];
   const decoder = {
     holds: () => true,
+    place: () => {},
     run: async (ids: readonly number[], nPast: number, rows: readonly number[]) => {
       runs.push([nPast, ids.length, rows.length]);
       return new Float32Array(1);

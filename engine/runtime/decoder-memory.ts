@@ -1,0 +1,202 @@
+/**
+ * A user's model as the encoder of files: keys without positions and values of all its retrieval heads, in int8. A file
+ * is read in runs; each sees the file's first run and the latest ones, at positions from 0 on, so that a file of any
+ * length is read within the model's context and at a constant rate. A file that is no longer than they are is read
+ * exactly as a text of its own.
+ */
+import { createHash } from "node:crypto";
+import { fromSlots } from "../attention/slots.ts";
+import { LongsightError } from "../errors.ts";
+import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
+import type { DecoderConfig, Weights } from "../models/types.ts";
+import type { Decoder, PlacelessRows } from "./decoder.ts";
+import type { DecoderReader } from "./decoder-reader.ts";
+import { unitLength } from "./hybrid.ts";
+import type { EncodeOptions } from "./hybrid-encoder.ts";
+import { quantiseRows, type StoredTokens } from "./hybrid-memory.ts";
+import { asFloats, cacheArray } from "./kv-cache.ts";
+
+/** Raised whenever the same file is encoded to other blocks. */
+const ENCODING_VERSION = 1;
+
+/** Tokens of a run. */
+const RUN_TOKENS = 128;
+/** Earlier runs that a run sees at most: 1,024 tokens cost little beside the weights, and more gain little in code. */
+const SEEN_RUNS = 8;
+const BLOCK_TOKENS = 64;
+
+/** Sizes of what is stored. */
+export interface PlacedShape {
+  readonly headSize: number;
+  readonly rowsPerToken: number;
+  readonly routeSize: number;
+  readonly blockSize: number;
+}
+
+export interface DecoderMemoryParts {
+  readonly config: DecoderConfig;
+  readonly weights: Weights;
+  readonly decoder: Decoder;
+  /** The reader whose decoder it is. */
+  readonly reader: DecoderReader;
+  readonly tokenizer: ModelTokenizer;
+}
+
+export class DecoderMemory {
+  readonly shape: PlacedShape;
+  readonly fingerprint: string;
+  /** The layer whose keys and queries find blocks; the plans that choose blocks do it here as well. */
+  readonly routeLayer: number;
+  readonly #parts: DecoderMemoryParts;
+  readonly #seenRuns: number;
+  /**
+   * What the model adds to every key: [layers * nKvHeads, headSize]. It is many times larger than what tells keys apart,
+   * so it is left out of what is stored.
+   */
+  readonly #offsets: Float32Array;
+
+  constructor(parts: DecoderMemoryParts) {
+    const { config, weights, tokenizer } = parts;
+    const { nLayers, nKvHeads, headSize, contextLength, qkvBias } = config;
+    this.#parts = parts;
+    this.#seenRuns = Math.min(SEEN_RUNS, Math.max(Math.floor(contextLength / RUN_TOKENS) - 1, 1));
+    this.routeLayer = Math.round(0.4 * nLayers);
+    const routeSize = nKvHeads * headSize;
+    this.shape = { headSize, rowsPerToken: nLayers * nKvHeads, routeSize, blockSize: BLOCK_TOKENS };
+    this.#offsets = new Float32Array(nLayers * routeSize);
+    for (let layer = 0; qkvBias && layer < nLayers; layer++) {
+      this.#offsets.set(weights.vector(`blk.${layer}.attn_k.bias`), layer * routeSize);
+    }
+    const hash = createHash("sha256").update(`decoder ${ENCODING_VERSION} ${weights.fingerprint} ${this.#seenRuns}`);
+    for (let id = 0; id < tokenizer.vocabSize; id++) hash.update(`${tokenizer.token(id)}\n`);
+    this.fingerprint = hash.digest("hex");
+  }
+
+  /** The ids of a file as memory sees it. */
+  fileIds(path: string, text: string): number[] {
+    return this.#parts.tokenizer.encode(`${path}\n${text.replaceAll("\r\n", "\n")}`, { bos: true });
+  }
+
+  /** Reads a file, one run after another. Errors: cancelled, observed between two runs. */
+  async *encodeParts(ids: readonly number[], { signal, turn = (run) => run() }: EncodeOptions = {}) {
+    // What later runs see: the first one, and the latest.
+    const seen: PlacelessRows[] = [];
+    for (let start = 0; start < ids.length; start += RUN_TOKENS) {
+      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      const rows = await turn(() => this.#encodeRun(ids.slice(start, start + RUN_TOKENS), start, seen));
+      seen.push(rows);
+      if (seen.length > this.#seenRuns) seen.splice(1, 1);
+      yield new DecodedPart(rows, this.#offsets, this.shape, this.routeLayer);
+    }
+  }
+
+  /** A block as it is placed into a text. */
+  rows({ keys, values }: StoredTokens): PlacelessRows {
+    const { headSize, rowsPerToken } = this.shape;
+    const n = keys.scales.length / rowsPerToken;
+    const [placedKeys, placedValues] = [0, 1].map(() => cacheArray(this.#parts.decoder.cacheType, keys.values.length));
+    const [toKeys, toValues] = [asFloats(placedKeys), asFloats(placedValues)];
+    for (let row = 0; row < keys.scales.length; row++) {
+      const [keyScale, valueScale] = [keys.scales[row], values.scales[row]];
+      const offset = Math.floor(row / n) * headSize;
+      for (let i = 0, at = row * headSize; i < headSize; i++, at++) {
+        toKeys[at] = keys.values[at] * keyScale + this.#offsets[offset + i];
+        toValues[at] = values.values[at] * valueScale;
+      }
+    }
+    return { n, keys: placedKeys, values: placedValues };
+  }
+
+  /**
+   * The query [routeSize], of unit length, that the model has behind a question: close to the landmarks of blocks it would
+   * attend to. Undefined where the model's plan chooses no blocks. Errors: those of readText.
+   */
+  async query(ids: readonly number[], signal?: AbortSignal): Promise<Float32Array | undefined> {
+    const { reader, decoder, config } = this.#parts;
+    const { headSize, nHeads, nKvHeads, rope } = config;
+    // Only a run of a single token tells its queries.
+    if (ids.length > 1) await reader.readText(ids.slice(0, -1), { signal });
+    await reader.readText(ids, { signal });
+    const queries = decoder.queriesOf(this.routeLayer).slice();
+    if (queries.length === 0) return undefined;
+    fromSlots(queries, 1, headSize, rope, ids.length - 1);
+    const query = new Float32Array(nKvHeads * headSize);
+    const groupSize = (nHeads / nKvHeads) * headSize;
+    for (const [i, value] of queries.entries()) query[Math.floor(i / groupSize) * headSize + (i % headSize)] += value;
+    return unitLength(query);
+  }
+
+  async #encodeRun(ids: readonly number[], start: number, seen: readonly PlacelessRows[]): Promise<PlacelessRows> {
+    const { reader, decoder } = this.#parts;
+    const nSeen = seen.length * RUN_TOKENS;
+    // While all earlier runs are seen they stand in the cache already, unless others have used it.
+    if (!reader.lend(this) || nSeen < start) {
+      for (const [i, rows] of seen.entries()) decoder.place(i * RUN_TOKENS, rows);
+    }
+    await decoder.run(ids, nSeen, []);
+    return decoder.take(nSeen, ids.length);
+  }
+}
+
+/** What the model made of some consecutive tokens of a file. */
+export class DecodedPart {
+  readonly rows: PlacelessRows;
+  readonly #offsets: Float32Array;
+  readonly #shape: PlacedShape;
+  readonly #routeLayer: number;
+
+  constructor(rows: PlacelessRows, offsets: Float32Array, shape: PlacedShape, routeLayer: number) {
+    this.rows = rows;
+    this.#offsets = offsets;
+    this.#shape = shape;
+    this.#routeLayer = routeLayer;
+  }
+
+  get nTokens(): number {
+    return this.rows.n;
+  }
+
+  /** Keys and values of tokens start .. end - 1 in their stored form, head after head. */
+  stored(start: number, end: number): StoredTokens {
+    const { headSize } = this.#shape;
+    const keys = this.#cut(this.rows.keys, start, end);
+    for (let at = 0; at < keys.length; at++) {
+      const row = Math.floor(at / (headSize * (end - start)));
+      keys[at] -= this.#offsets[row * headSize + (at % headSize)];
+    }
+    return {
+      keys: quantiseRows(keys, headSize),
+      values: quantiseRows(this.#cut(this.rows.values, start, end), headSize),
+    };
+  }
+
+  /** The mean of the keys of tokens start .. end - 1 in the layer that finds blocks, of unit length. */
+  landmark(start: number, end: number): Float32Array {
+    const { headSize, routeSize } = this.#shape;
+    const keys = asFloats(this.rows.keys);
+    const landmark = new Float32Array(routeSize);
+    const first = (this.#routeLayer * routeSize) / headSize;
+    for (let i = 0; i < routeSize; i++) {
+      const row = first + Math.floor(i / headSize);
+      const column = i % headSize;
+      const offset = this.#offsets[row * headSize + column];
+      for (let token = start; token < end; token++) {
+        landmark[i] += keys[(row * this.rows.n + token) * headSize + column] - offset;
+      }
+    }
+    return unitLength(landmark);
+  }
+
+  /** Rows of some tokens: [heads, end - start, headSize]. */
+  #cut(rows: PlacelessRows["keys"], start: number, end: number): Float32Array {
+    const { headSize, rowsPerToken } = this.#shape;
+    const floats = asFloats(rows);
+    const length = (end - start) * headSize;
+    const cut = new Float32Array(rowsPerToken * length);
+    for (let row = 0; row < rowsPerToken; row++) {
+      const from = (row * this.rows.n + start) * headSize;
+      cut.set(floats.subarray(from, from + length), row * length);
+    }
+    return cut;
+  }
+}

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { balancedPlan } from "../../../engine/attention/plan.ts";
+import type { ModelTokenizer } from "../../../engine/models/tokenizer/tokenizer.ts";
+import type { PlacelessRows } from "../../../engine/runtime/decoder.ts";
+import { DecoderMemory } from "../../../engine/runtime/decoder-memory.ts";
+import { DecoderReader } from "../../../engine/runtime/decoder-reader.ts";
+import { argmax, assertClose, relativeError } from "../close.ts";
+import { decoderFixtures, decoderForTest, openForTest, storiesModels } from "../decoder-golden.ts";
+
+const textOf = (n: number, seed: number) => Array.from({ length: n }, (_, i) => (i * i * 31 + i * seed + 3) % 128);
+/** The fixtures have no tokenizers of their own. */
+const none = { vocabSize: 2, token: (id: number) => `${id}` } as Partial<ModelTokenizer> as ModelTokenizer;
+
+async function open(path: string) {
+  const model = await openForTest(path);
+  const { config, weights } = model;
+  const plan = balancedPlan(config);
+  const decoder = await decoderForTest(model, { plan });
+  const reader = new DecoderReader(decoder, { ...config, contextLength: 4096 });
+  const parts = { config: { ...config, contextLength: 4096 }, weights, decoder, reader, tokenizer: none };
+  return { ...parts, memory: new DecoderMemory(parts) };
+}
+
+async function encoded(memory: DecoderMemory, ids: readonly number[]) {
+  const [exact, stored]: [PlacelessRows[], PlacelessRows[]] = [[], []];
+  for await (const part of memory.encodeParts(ids)) {
+    exact.push(part.rows);
+    for (let start = 0; start < part.nTokens; start += 64) {
+      stored.push(memory.rows(part.stored(start, Math.min(start + 64, part.nTokens))));
+    }
+  }
+  return { exact, stored };
+}
+
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: a file in memory before a prompt equals the same text read as a whole`, async () => {
+    const { reader, memory } = await open(path);
+    const [file, prompt] = [textOf(700, 7), textOf(40, 11)];
+    const dense = (await reader.readText([...file, ...prompt])).slice();
+    const { exact, stored } = await encoded(memory, file);
+    const placed = { at: 0, nTokens: file.length };
+    assertClose(await reader.readText(prompt, { placed: { ...placed, rows: exact } }), dense, 1e-3, "logits");
+    const rounded = await reader.readText(prompt, { placed: { ...placed, rows: stored } });
+    assert.ok(relativeError(rounded, dense) < 0.04, `${relativeError(rounded, dense)}`);
+  });
+}
+
+test("a file is encoded to the same blocks while the model answers in between, and any length is read", async () => {
+  const { reader, memory } = await open(decoderFixtures[0].path);
+  const file = textOf(2000, 5);
+  const alone = await encoded(memory, file);
+  let nRuns = 0;
+  const disturbed: typeof alone.exact = [];
+  const turn = async <T>(run: () => Promise<T>) => {
+    if (nRuns++ % 3 === 1) await reader.readText(textOf(300, nRuns));
+    return await run();
+  };
+  for await (const part of memory.encodeParts(file, { turn })) disturbed.push(part.rows);
+  assert.equal(nRuns, 16);
+  for (const [i, { keys, values }] of disturbed.entries()) {
+    assertClose(Float32Array.from(keys), Float32Array.from(alone.exact[i].keys), 1e-3, `keys of run ${i}`);
+    assertClose(Float32Array.from(values), Float32Array.from(alone.exact[i].values), 1e-3, `values of run ${i}`);
+  }
+});
+
+test("stories260K goes on with a story whose beginning it has in memory", storiesModels, async () => {
+  const { reader, memory } = await open(storiesModels.paths[0]);
+  for (const { greedy_ids: story } of storiesModels.cases()) {
+    const { stored } = await encoded(memory, story.slice(0, 100));
+    const placed = { at: 0, nTokens: 100, rows: stored };
+    for (const end of [120, 140, 160]) {
+      const dense = (await reader.readText(story.slice(0, end))).slice();
+      const logits = await reader.readText(story.slice(100, end), { placed });
+      assertClose(logits, dense, 0.5, "logits");
+      assert.equal(argmax(logits), argmax(dense));
+    }
+  }
+});
+
+test("landmarks and queries of questions are of unit length", storiesModels, async () => {
+  const { memory } = await open(storiesModels.paths[0]);
+  const [first, second] = storiesModels.cases().map(({ greedy_ids }) => greedy_ids);
+  const landmarks: Float32Array[] = [];
+  for await (const part of memory.encodeParts([...first.slice(0, 64), ...second.slice(64, 128)])) {
+    landmarks.push(part.landmark(0, 64), part.landmark(64, 128));
+  }
+  for (const landmark of landmarks) assert.ok(Math.abs(Math.hypot(...landmark) - 1) < 1e-5);
+  const query = await memory.query(first.slice(0, 64));
+  assert.equal(query?.length, memory.shape.routeSize);
+  assert.ok(Math.abs(Math.hypot(...query!) - 1) < 1e-5);
+});
