@@ -14,7 +14,8 @@ import { fileError, LongsightError } from "./errors.ts";
 const USAGE = `Usage: npm run <command> -- <arguments>
   ask <folder> "<question>"          answer a question about a folder, with citations
   index <folder>                     index a folder, or bring its index up to date
-  encode <folder>                    index a folder and encode it into the memory that completions look at
+  encode <folder>                    index a folder and encode it into the memory that completions look at; with --model,
+                                     into that of a model which answers from memory
   memory push|pull <folder> <url>    share what is encoded: file://, https:// or s3:// (with AWS_* variables)
   complete <file:line:col>           complete code at a place (line and column from 1)
   generate "<prompt>"                continue a text; with --chat, answer it
@@ -23,7 +24,7 @@ Options: --json    one JSON value on stdout
          --model <file or folder>    a GGUF file or safetensors folder instead of the shipped model
          complete: --max-tokens N
          generate: --max-tokens N --temperature T --top-k K --top-p P --min-p P --repetition-penalty R --seed S
-                   --stop TEXT (may be given several times) --chat`;
+                   --stop TEXT (may be given several times) --chat --plan exact|balanced|fast`;
 
 /** Paths are relative to where the user typed the command, which npm keeps in INIT_CWD. */
 const workingFolder = process.env.INIT_CWD ?? process.cwd();
@@ -42,6 +43,7 @@ const OPTIONS = {
   "min-p": text,
   "repetition-penalty": text,
   seed: text,
+  plan: text,
 } satisfies ParseArgsOptionsConfig;
 
 type Values = ReturnType<typeof parse>["values"];
@@ -90,8 +92,8 @@ const COMMANDS: Record<string, Command> = {
   },
   encode: {
     takes: ["folder"],
-    async run(engine, [folder], _, work) {
-      const result = await engine.encode(userPath(folder), work);
+    async run(engine, [folder], values, work) {
+      const result = await engine.encode(userPath(folder), work, modelPath(values));
       if (result === undefined) throw new LongsightError("cancelled", "Another call encodes this folder already.");
       return { json: result, text: formatEncode(result) };
     },
@@ -138,6 +140,7 @@ const COMMANDS: Record<string, Command> = {
         model: modelPath(values),
         prompt: values.chat ? [{ role: "user" as const, content: prompt }] : prompt,
         stop: values.stop,
+        plan: values.plan,
         maxTokens: numeric(values, "max-tokens"),
         temperature: numeric(values, "temperature"),
         topK: numeric(values, "top-k"),

@@ -18,6 +18,7 @@ import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/f
 import { type FolderForecast as Forecast, forecastFolder } from "./memory/forecast.ts";
 import type { IndexResult } from "./memory/indexer.ts";
 import { openRemote } from "./memory/remote.ts";
+import type { RepositoryMemory } from "./memory/repository-memory.ts";
 import { memoryFingerprint } from "./memory/segment-store.ts";
 import type { PullResult, PushResult } from "./memory/sharing.ts";
 import type { MemoryTrace } from "./memory/trace.ts";
@@ -27,7 +28,7 @@ import type { ToolCall, ToolDefinition } from "./models/tool-calls.ts";
 import { type OpenFolder, OpenFolders } from "./open-folders.ts";
 import { type ChatTurn, chat } from "./runtime/chat.ts";
 import { generate } from "./runtime/generate.ts";
-import { DEFAULT_MODEL, type LoadedModel } from "./runtime/loaded-model.ts";
+import { DEFAULT_MODEL, type LoadedModel, withPlan } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
@@ -125,6 +126,8 @@ export interface GenerateParams extends SamplingOptions {
   /** What the model may call in a chat; `mustCallTool`: it has to. */
   readonly tools?: readonly ToolDefinition[];
   readonly mustCallTool?: boolean;
+  /** How the model attends, in place of what its check has found: exact, balanced or fast. */
+  readonly plan?: string;
   readonly maxTokens?: number;
   readonly stop?: readonly string[];
 }
@@ -209,15 +212,26 @@ export class Engine {
     return this.#index(this.#open(folder), work);
   }
 
-  /** Encodes what is new in a folder into its memory. Undefined where another call has taken over. */
-  async encode(folder: string, work: Work = {}): Promise<EncodingResult | undefined> {
+  /**
+   * Encodes what is new in a folder into its memory, that of the shipped model or of another one. Undefined where another
+   * call has taken over.
+   */
+  async encode(folder: string, work: Work = {}, model?: string): Promise<EncodingResult | undefined> {
     const open = this.#open(folder);
     await open.index(work);
-    return this.#refresh(open, {
+    const options: RefreshOptions = {
       signal: work.signal,
       onProgress: ({ filesDone, filesTotal }) =>
         work.onProgress?.({ kind: "work", phase: "encoding", done: filesDone, total: filesTotal }),
-    });
+    };
+    if (model === undefined) return this.#refresh(open, options);
+    const memory = await this.#use(
+      model,
+      PRIORITY.indexing,
+      async (loaded) => this.#memoryOfModel(open, model, loaded),
+      work,
+    );
+    return memory.refresh(open.catalogue.files(), options);
   }
 
   /** Brings what is encoded of a folder to a place where others can take it from: a file://, https:// or s3:// URL. */
@@ -265,7 +279,13 @@ export class Engine {
     const result =
       client || model === undefined
         ? await answer(client)
-        : await this.#use(model, PRIORITY.chat, async (loaded) => answer(chatModelOf(loaded)), work);
+        : await this.#use(
+            model,
+            PRIORITY.chat,
+            async (loaded) =>
+              answer(chatModelOf(loaded, isScoped ? undefined : await this.#recalledBy(open, model, loaded))),
+            work,
+          );
     const { citations, total } = result.timingsMs;
     return { ...result, timingsMs: { index: indexMs, citations: indexMs + citations, total: indexMs + total } };
   }
@@ -301,9 +321,15 @@ export class Engine {
   }
 
   /** Continues a text or answers a chat. */
-  generate({ model, prompt, maxTokens, ...options }: GenerateParams, work: Work = {}): Promise<GenerateResult> {
+  generate({ model, prompt, plan, maxTokens, ...options }: GenerateParams, work: Work = {}): Promise<GenerateResult> {
+    if (plan !== undefined && model === undefined) {
+      throw new LongsightError(
+        "bad-input",
+        "The shipped model has no attention plans; name a model, or leave the plan out.",
+      );
+    }
     return this.#use(
-      model,
+      model && withPlan(model, plan),
       PRIORITY.chat,
       async ({ name, reader, tokenizer }) => {
         const all = {
@@ -344,20 +370,9 @@ export class Engine {
   async #index(open: OpenFolder, work: Work): Promise<IndexResult> {
     const result = await open.index(work);
     const { encodesInBackground } = this.#shared;
-    if (encodesInBackground) void this.#encodeBehind(open);
+    if (encodesInBackground) void quietly(open, () => this.#refresh(open));
     if (encodesInBackground || open.copies.isInUse) void open.copies.update(open.catalogue.files());
     return result;
-  }
-
-  /** Encodes what is new; what goes wrong is for the log, since nobody waits for it. */
-  async #encodeBehind(open: OpenFolder): Promise<void> {
-    try {
-      await this.#refresh(open);
-    } catch (error) {
-      if (!(error instanceof LongsightError && ["cancelled", "engine-lost"].includes(error.code))) {
-        console.error(`The memory of ${open.path} is incomplete: ${(error as Error).message}`);
-      }
-    }
   }
 
   /** Encodes what is new; the model stays meanwhile, also while nothing is read by it. */
@@ -404,6 +419,27 @@ export class Engine {
     });
   }
 
+  /** What a user's model has in memory of a folder, if that is how it reads; what is missing is encoded behind its work. */
+  async #recalledBy(open: OpenFolder, model: string, loaded: LoadedModel): Promise<RepositoryMemory | undefined> {
+    if (loaded.reading?.way !== "memory") return undefined;
+    const folderMemory = this.#memoryOfModel(open, model, loaded);
+    await folderMemory.attach(open.catalogue.files());
+    const { encoding, filesEncoded, filesTotal } = folderMemory.status;
+    if (this.#shared.encodesInBackground && encoding === null && filesEncoded < filesTotal) {
+      void quietly(open, () => folderMemory.refresh(open.catalogue.files()));
+    }
+    return folderMemory.memory;
+  }
+
+  #memoryOfModel(open: OpenFolder, model: string, { encoder, tokenizer }: LoadedModel): FolderMemory {
+    if (!encoder) throw new LongsightError("unsupported", "This model encodes as the shipped one does; leave it out.");
+    if (open.isClosed) throw new LongsightError("cancelled", "The folder was closed.");
+    const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) =>
+      this.#use(model, PRIORITY.indexing, run, { signal });
+    const { fingerprint, shape } = encoder;
+    return open.memoryOf(model, () => new FolderMemory(open.path, { encoder, tokenizer, fingerprint, shape, turn }));
+  }
+
   #use<T>(
     model: string | undefined,
     priority: Priority,
@@ -433,12 +469,23 @@ async function orNone<T>(wanted: Promise<T | undefined>): Promise<T | undefined>
   }
 }
 
+/** Encodes what is new in a folder; what goes wrong is for the log, since nobody waits for it. */
+async function quietly(open: OpenFolder, encode: () => Promise<unknown>): Promise<void> {
+  try {
+    await encode();
+  } catch (error) {
+    if (!(error instanceof LongsightError && ["cancelled", "engine-lost"].includes(error.code))) {
+      console.error(`The memory of ${open.path} is incomplete: ${(error as Error).message}`);
+    }
+  }
+}
+
 /** What the first engine of a process makes for all. */
 function share({ encodesInBackground = false, idleMs }: EngineOptions): Shared {
   const folders = new OpenFolders();
-  // A folder's memory is read by the shipped model: it is opened anew together with it.
-  const onUnload = async (path: string | undefined) => {
-    if (path === undefined) for (const open of folders.all()) await open.closeMemory();
+  // A folder's memory is read by its model: it is opened anew together with it.
+  const onUnload = async (model: string | undefined) => {
+    for (const open of folders.all()) await open.closeMemory(model);
   };
   return { models: new ModelPool({ idleMs, onUnload }), folders, encodesInBackground, users: new Set() };
 }

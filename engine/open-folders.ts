@@ -56,6 +56,8 @@ export class OpenFolder {
   readonly copies: FolderCopies;
   /** In use from the first time it is asked for. */
   memory: FolderMemory | undefined;
+  /** Those of users' models, by what the models are loaded by. */
+  readonly #ownMemories = new Map<string, FolderMemory>();
   isIndexed = false;
   isEncodingPaused = false;
   isClosed = false;
@@ -84,21 +86,32 @@ export class OpenFolder {
   /** Holds the encoding behind all other work, or lets it go on. */
   pauseEncoding(isPaused: boolean): void {
     this.isEncodingPaused = isPaused;
-    if (isPaused) this.memory?.pause();
-    else this.memory?.resume();
+    for (const memory of [this.memory, ...this.#ownMemories.values()]) {
+      if (isPaused) memory?.pause();
+      else memory?.resume();
+    }
   }
 
-  /** Gives the memory's RAM back; what is encoded stays on disk. */
-  async closeMemory(): Promise<void> {
-    const { memory } = this;
-    this.memory = undefined;
+  /** The memory of a user's model, opened when it is first asked for. */
+  memoryOf(model: string, openMemory: () => FolderMemory): FolderMemory {
+    const memory = this.#ownMemories.get(model) ?? openMemory();
+    this.#ownMemories.set(model, memory);
+    if (this.isEncodingPaused) memory.pause();
+    return memory;
+  }
+
+  /** Gives the RAM of a model's memory back, without one the shipped model's; what is encoded stays on disk. */
+  async closeMemory(model?: string): Promise<void> {
+    const memory = model === undefined ? this.memory : this.#ownMemories.get(model);
+    if (model === undefined) this.memory = undefined;
+    else this.#ownMemories.delete(model);
     await memory?.close();
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
     await this.#last;
-    await this.closeMemory();
+    for (const model of [undefined, ...this.#ownMemories.keys()]) await this.closeMemory(model);
     this.catalogue.close();
   }
 }

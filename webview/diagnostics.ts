@@ -199,7 +199,10 @@ class DiagnosticsPage {
       parts.push(heading(strings.contextBudget), stackedBar(budget, strings.contextBudget));
     }
     if (trace.memory?.layers.some(({ blocks }) => blocks.length > 0)) {
-      const { nBlocks, bytesRead, selectMs } = trace.memory;
+      const { nBlocks, bytesRead, selectMs, layers } = trace.memory;
+      const estimates = layers.flatMap(({ layer, estimatedRecall: share }) =>
+        share === null ? [] : [`${strings.layer} ${layer} ${Math.round(100 * share)} %`],
+      );
       parts.push(
         heading(strings.blocksRead),
         drawHeatStrip(trace.memory, {
@@ -212,11 +215,7 @@ class DiagnosticsPage {
         element("p", "note", [
           `${count(nBlocks)} ${strings.blocksInMemory}, ${mb(bytesRead)} ${strings.readFromDisk}, ${ms(selectMs)}`,
         ]),
-        element("p", "note", [
-          `${strings.caughtAbout} ${trace.memory.layers
-            .map(({ layer, estimatedRecall }) => `${strings.layer} ${layer} ${Math.round(100 * estimatedRecall)} %`)
-            .join(", ")}`,
-        ]),
+        ...(estimates.length > 0 ? [element("p", "note", [`${strings.caughtAbout} ${estimates.join(", ")}`])] : []),
         element("p", "note", [strings.attentionNote]),
       );
     }

@@ -1,5 +1,6 @@
 /** Answers a question about a folder: finds the spans that answer, quotes or generates a paragraph, cites every source. */
 import type { CatalogueReader, StoredSpan } from "../memory/catalogue-types.ts";
+import type { MemoryTrace, TracedBlock } from "../memory/trace.ts";
 import { proseOf } from "./comments.ts";
 import { type ChatModel, citedNumbers, generateAnswer, groundedPrompt } from "./grounded.ts";
 import { narrow } from "./passage.ts";
@@ -50,6 +51,8 @@ export interface AskResult {
   readonly citations: readonly Citation[];
   /** The chat model's name, or "extractive" where the answer quotes the repository. */
   readonly model: string;
+  /** What of the folder's memory the model attended to, where it has one. */
+  readonly memory?: MemoryTrace;
   /** From the call to each stage's end, in ms. */
   readonly timingsMs: { readonly citations: number; readonly total: number };
 }
@@ -79,11 +82,12 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
   const citations = cite(spans, retrieved, deps.catalogue);
   const citationsMs = elapsed();
   options.onCitations?.(citations);
-  const found = (answer: string, cited: readonly Citation[]): AskResult => ({
+  const found = (answer: string, cited: readonly Citation[], memory?: MemoryTrace): AskResult => ({
     found: true,
     answer,
     citations: cited,
     model,
+    memory,
     timingsMs: { citations: citationsMs, total: elapsed() },
   });
   if (!deps.chatModel) {
@@ -94,9 +98,36 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
     options.onText?.(answer);
     return found(answer, citations);
   }
-  const { messages, nGiven } = groundedPrompt(question, citations, deps.chatModel);
-  const answer = await generateAnswer(deps.chatModel, messages, nGiven, options);
-  return found(answer, citations.slice(0, Math.max(nGiven, ...citedNumbers(answer))));
+  const recalled = await deps.chatModel.recall?.(question, citations, options.signal);
+  const room = { ...deps.chatModel, ...(recalled && { contextTokens: recalled.contextTokens }) };
+  const { messages, nGiven } = groundedPrompt(question, citations, room, recalled?.holds);
+  const answer = await generateAnswer(recalled ?? deps.chatModel, messages, nGiven, options);
+  const given = citations.slice(0, Math.max(nGiven, ...citedNumbers(answer)));
+  const trace = recalled?.trace();
+  return found(answer, trace ? [...given, ...attended(trace, given, deps.catalogue)] : given, trace);
+}
+
+/** A block with this share of the attention that the best one got was used. */
+const USED_SHARE = 0.5;
+
+/** The places of blocks that the answer was written from and that are not cited yet, the most attended first. */
+function attended({ layers }: MemoryTrace, cited: readonly Citation[], catalogue: CatalogueReader): Citation[] {
+  const [{ blocks, looks }] = layers;
+  if (looks === 0) return [];
+  const overlaps = (block: TracedBlock, { file, startLine, endLine }: Citation) =>
+    file === block.path && startLine <= block.endLine && endLine >= block.startLine;
+  return blocks
+    .filter((block) => block.mass >= USED_SHARE * blocks[0].mass && !cited.some((place) => overlaps(block, place)))
+    .flatMap(({ path, startLine, endLine, mass }) => {
+      const lines = catalogue
+        .spansOf(path)
+        .flatMap((span) => span.text.split("\n").map((text, i) => ({ text, line: span.startLine + i })))
+        .filter(({ line }) => line >= startLine && line <= endLine);
+      if (lines.length === 0) return [];
+      const place = { file: path, startLine: lines[0].line, endLine: lines[lines.length - 1].line };
+      const text = lines.map((line) => line.text).join("\n");
+      return [{ ...place, text, score: Number(mass.toFixed(3)), symbol: null, signature: null, doc: null }];
+    });
 }
 
 /** Says that nothing fits, and where the reader may look all the same: the places are named, not cited. */

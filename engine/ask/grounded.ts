@@ -1,5 +1,7 @@
 /** Prose from a chat model, held to the passages it was given: the prompt, and the check of every citation mark. */
 import { LongsightError } from "../errors.ts";
+import type { FoundPlace } from "../memory/placed-context.ts";
+import type { MemoryTrace } from "../memory/trace.ts";
 import type { ChatMessage } from "../models/chat-template.ts";
 import type { Passage } from "./passage.ts";
 
@@ -17,6 +19,20 @@ export interface ChatModel {
     readonly signal?: AbortSignal;
     readonly onText: (piece: string) => void;
   }): Promise<void>;
+  /**
+   * Looks for the places in the model's memory of the folder; undefined where it has none or nothing of use is in it.
+   * Errors: cancelled.
+   */
+  recall?(question: string, places: readonly FoundPlace[], signal?: AbortSignal): Promise<Recalled | undefined>;
+}
+
+/** What a model has in memory while it answers a question. */
+export interface Recalled extends Pick<ChatModel, "chat"> {
+  /** Tokens that are left to prompt and answer. */
+  readonly contextTokens: number;
+  /** Whether all of each place is in memory. */
+  readonly holds: readonly boolean[];
+  trace(): MemoryTrace;
 }
 
 /** Prompt tokens spent on passages; more makes a small model slower and no better. */
@@ -28,22 +44,25 @@ const OVERHEAD_TOKENS = 64;
 const INSTRUCTIONS = `You answer questions about a code repository from numbered passages of its files.
 Use only what the passages say. After each statement put the number of the passage it comes from, like [1].
 If the passages do not answer the question, say that they do not. Be brief.`;
+/** Of a passage that is not repeated as text. */
+const ABOVE = "(stands above)";
 
 /**
  * The messages for a question, with as many of the passages, best first, as the model has room for; `nGiven` says how
- * many. Errors: bad-input, when not even the question and one passage fit.
+ * many. Passages that are held in memory are only named. Errors: bad-input, when not even the question and one passage fit.
  */
 export function groundedPrompt(
   question: string,
   passages: readonly Passage[],
   model: Pick<ChatModel, "contextTokens" | "countTokens">,
+  holds: readonly boolean[] = [],
 ): { messages: ChatMessage[]; nGiven: number } {
   const fixed = model.countTokens(INSTRUCTIONS) + model.countTokens(question) + OVERHEAD_TOKENS;
   const room = Math.min(PASSAGE_TOKENS, model.contextTokens - ANSWER_TOKENS - fixed);
   const given: string[] = [];
   let used = 0;
   for (const [index, { file, startLine, endLine, text }] of passages.entries()) {
-    const block = `[${index + 1}] ${file}, lines ${startLine} to ${endLine}\n${text}\n`;
+    const block = `[${index + 1}] ${file}, lines ${startLine} to ${endLine}\n${holds[index] ? ABOVE : text}\n`;
     used += model.countTokens(block);
     if (used > room) break;
     given.push(block);
@@ -60,7 +79,7 @@ export function groundedPrompt(
 
 /** Generates the answer. `onText` gets it piece by piece, already checked: marks of passages not given are dropped. */
 export async function generateAnswer(
-  model: ChatModel,
+  model: Pick<ChatModel, "chat">,
   messages: readonly ChatMessage[],
   nGiven: number,
   options: { readonly signal?: AbortSignal; readonly onText?: (piece: string) => void },

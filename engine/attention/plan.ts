@@ -88,6 +88,10 @@ export function fastPlan(config: DecoderConfig, gates?: HeadGates): AttentionPla
   return { layers, ...STREAMING, refresh: { maxTokens: 8, minCosine: 0.8 } };
 }
 
+/** The presets by name. */
+export const PLANS = { exact: exactPlan, balanced: balancedPlan, fast: fastPlan } as const;
+export type PlanName = keyof typeof PLANS;
+
 function rolesOf({ nLayers, nKvHeads }: DecoderConfig, gates: HeadGates | undefined): HeadRole[][] {
   if (gates && (gates.length !== nLayers || gates.some((layer) => layer.length !== nKvHeads))) {
     throw refused(`describes other heads than the model's ${nLayers} x ${nKvHeads}; learn the gates of this model`);

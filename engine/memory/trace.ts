@@ -20,8 +20,11 @@ export interface LayerTrace {
   readonly layer: number;
   /** The blocks that were attended to, by falling mass. */
   readonly blocks: readonly TracedBlock[];
-  /** Estimated by the routing, not measured: the share of the attention to memory that the last choice catches. */
-  readonly estimatedRecall: number;
+  /**
+   * Estimated by the routing, not measured: the share of the attention to memory that the last choice catches; null where
+   * no routing was trained.
+   */
+  readonly estimatedRecall: number | null;
   /** How often blocks were chosen. */
   readonly refreshes: number;
   /** How often attention was looked at: at the last token of every run. */

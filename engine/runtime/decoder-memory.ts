@@ -15,6 +15,8 @@ import { unitLength } from "./hybrid.ts";
 import type { EncodeOptions } from "./hybrid-encoder.ts";
 import { quantiseRows, type StoredTokens } from "./hybrid-memory.ts";
 import { asFloats, cacheArray } from "./kv-cache.ts";
+import { type Looking, PlacedReader } from "./placed-reader.ts";
+import type { PlacedMemory } from "./reader.ts";
 
 /** Raised whenever the same file is encoded to other blocks. */
 const ENCODING_VERSION = 1;
@@ -124,6 +126,11 @@ export class DecoderMemory {
     const groupSize = (nHeads / nKvHeads) * headSize;
     for (const [i, value] of queries.entries()) query[Math.floor(i / groupSize) * headSize + (i % headSize)] += value;
     return unitLength(query);
+  }
+
+  /** A reader of texts with something placed in them; `onLook` as in Looking. */
+  readerOf(placed: PlacedMemory, onLook: Looking["onLook"]): PlacedReader {
+    return new PlacedReader(this.#parts.reader, this.#parts.decoder, placed, { layer: this.routeLayer, onLook });
   }
 
   async #encodeRun(ids: readonly number[], start: number, seen: readonly PlacelessRows[]): Promise<PlacelessRows> {

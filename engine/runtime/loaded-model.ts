@@ -1,6 +1,8 @@
 /** A model ready to run, whatever it is made of: the shipped default model, or a user's GGUF file or safetensors folder. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
+import { PLANS, type PlanName } from "../attention/plan.ts";
+import { LongsightError } from "../errors.ts";
 import { readConfig } from "../models/config.ts";
 import { openModelFile } from "../models/files/open.ts";
 import { openHybrid } from "../models/hybrid.ts";
@@ -13,11 +15,13 @@ import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
 import type { Weights } from "../models/types.ts";
 import { defaultModelDir } from "../paths.ts";
 import { Decoder } from "./decoder.ts";
+import { DecoderMemory } from "./decoder-memory.ts";
 import { DecoderReader } from "./decoder-reader.ts";
 import { HybridDecoder } from "./hybrid.ts";
 import { HybridEncoder } from "./hybrid-encoder.ts";
 import { HybridReader } from "./hybrid-reader.ts";
 import type { DraftReader } from "./reader.ts";
+import { DEFAULT_READING, type Reading, readReading } from "./reading.ts";
 import type { SessionOptions } from "./session.ts";
 
 export interface LoadedModel {
@@ -27,6 +31,10 @@ export interface LoadedModel {
   readonly reader: DraftReader;
   /** Where the model has memory layers: its weights, and its part that encodes files, opened when first asked for. */
   readonly memory?: MemoryPart;
+  /** Of other models: what encodes files, and finds and places blocks. */
+  readonly encoder?: DecoderMemory;
+  /** How it attends, and how it reads repositories. */
+  readonly reading?: Reading;
   close(): Promise<void>;
 }
 
@@ -56,21 +64,43 @@ export function hybridOptions({ hiddenSize }: Pick<HybridConfig, "hiddenSize">):
 /** The name of the model that ships with the package. */
 export const DEFAULT_MODEL = "longsight-default";
 
+/** A model's path with the plan it is to attend by, in place of its own. Errors: bad-input for an unknown plan. */
+export function withPlan(path: string, plan: string | undefined): string {
+  if (plan === undefined) return path;
+  if (Object.hasOwn(PLANS, plan)) return `${path}${SEPARATOR}${plan}`;
+  const names = Object.keys(PLANS).join(", ");
+  throw new LongsightError("bad-input", `There is no attention plan "${plan}"; the plans are ${names}.`);
+}
+
+function splitPlan(ref: string): { path: string; plan: PlanName | undefined } {
+  const [path, plan] = ref.split(SEPARATOR);
+  return { path, plan: plan as PlanName | undefined };
+}
+
+/** No path holds it. */
+const SEPARATOR = "\0";
+
 /**
- * Loads a model; without a path the shipped one. Errors: LongsightError for whatever is not a model Longsight runs;
+ * Loads the model at a path, or one of withPlan; without a path the shipped one. Errors: LongsightError for whatever is not a model Longsight runs;
  * cancelled.
  */
-export async function loadModel(path: string | undefined, work: ModelWork = {}): Promise<LoadedModel> {
-  if (path === undefined) return loadHybrid(defaultModelDir, DEFAULT_MODEL);
+export async function loadModel(ref: string | undefined, work: ModelWork = {}): Promise<LoadedModel> {
+  if (ref === undefined) return loadHybrid(defaultModelDir, DEFAULT_MODEL);
+  const { path, plan } = splitPlan(ref);
   const tokenizer = tokenizerOf(path);
   if (tokenizer === undefined) return loadHybrid(path, basename(path));
   const { config, weights, close } = await openModel(path, work);
   try {
-    const decoder = await Decoder.open({ config, weights }, options);
+    const checked = readReading(weights.fingerprint);
+    const reading: Reading = { ...DEFAULT_READING, ...checked, ...(plan && { plan }) };
+    const decoder = await Decoder.open({ config, weights }, { ...options, plan: PLANS[reading.plan](config) });
+    const reader = new DecoderReader(decoder, config);
     return {
       name: basename(path).replace(/\.gguf$/i, ""),
       tokenizer,
-      reader: new DecoderReader(decoder, config),
+      reader,
+      encoder: new DecoderMemory({ config, weights, decoder, reader, tokenizer }),
+      reading,
       close: async () => {
         await decoder.close();
         close();

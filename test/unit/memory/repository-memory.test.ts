@@ -59,7 +59,7 @@ test("a memory whose blocks are all chosen is dense attention over the same toke
     retrievalLayers,
   );
   for (const { blocks: looked, looks, estimatedRecall } of trace.layers) {
-    assert.ok(Math.abs(estimatedRecall - 1) < 1e-6);
+    assert.ok(Math.abs(estimatedRecall! - 1) < 1e-6);
     assert.equal(looked.length, memory.nBlocks);
     assert.ok(looks >= ids.length);
     const mass = looked.reduce((sum, block) => sum + block.mass, 0);
@@ -136,7 +136,7 @@ test("what the prompt shows of its own file is left out, the rest has the class 
     seen.select(config.memoryLayer, query);
   }
   const [{ blocks, refreshes, estimatedRecall }] = seen.trace().layers;
-  assert.ok(estimatedRecall > config.routeTopBlocks / memory.nBlocks && estimatedRecall < 1, `${estimatedRecall}`);
+  assert.ok(estimatedRecall! > config.routeTopBlocks / memory.nBlocks && estimatedRecall! < 1, `${estimatedRecall}`);
   assert.equal(refreshes, 200);
   const classes = Map.groupBy(blocks, (block) => block.class);
   assert.deepEqual([...classes.keys()].sort(), [...MEMORY_CLASSES].sort());

@@ -1,0 +1,50 @@
+/**
+ * How a user's model reads repositories, as its own check on this machine has found: one small file for each model, by
+ * the fingerprint of its weights.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { PLANS, type PlanName } from "../attention/plan.ts";
+import { fileError } from "../errors.ts";
+import { temporaryName } from "../models/temporary-file.ts";
+import { cacheDir } from "../paths.ts";
+
+/** From blocks that were encoded before, or from text that is packed into the prompt. */
+export const WAYS = ["memory", "packed"] as const;
+export type Way = (typeof WAYS)[number];
+
+export interface Reading {
+  readonly way: Way;
+  readonly plan: PlanName;
+  /** Whether a check has found it. */
+  readonly isChecked: boolean;
+}
+
+/** Of a model that has not been checked: nothing is left out, and the text itself is read. */
+export const DEFAULT_READING: Reading = { way: "packed", plan: "exact", isChecked: false };
+
+/** What was found for a model; undefined where nothing was, or what is there cannot be read. */
+export function readReading(fingerprint: string): Reading | undefined {
+  try {
+    const { way, plan } = JSON.parse(readFileSync(pathOf(fingerprint), "utf8")) as Partial<Reading>;
+    if (!WAYS.includes(way as Way) || !Object.hasOwn(PLANS, plan ?? "")) return undefined;
+    return { way: way as Way, plan: plan as PlanName, isChecked: true };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Errors: disk-full, no-access. */
+export function writeReading(fingerprint: string, { way, plan }: Pick<Reading, "way" | "plan">): void {
+  const path = pathOf(fingerprint);
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const temporary = temporaryName(path);
+    writeFileSync(temporary, JSON.stringify({ way, plan }));
+    renameSync(temporary, path);
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+const pathOf = (fingerprint: string) => join(cacheDir(), "checks", `${fingerprint}.json`);
