@@ -1,5 +1,13 @@
 /** Results as a person reads them in a terminal. */
-import type { AskResult, EncodingResult, IndexResult, ModelReport, PullResult, PushResult } from "./engine.ts";
+import type {
+  AskResult,
+  CheckReport,
+  EncodingResult,
+  IndexResult,
+  ModelReport,
+  PullResult,
+  PushResult,
+} from "./engine.ts";
 
 const count = new Intl.NumberFormat("en-US");
 const plural = (n: number, one: string, many = `${one}s`) => `${count.format(n)} ${n === 1 ? one : many}`;
@@ -52,6 +60,19 @@ export function formatPull({ pulled, absent, damaged }: PullResult): string {
   const left = damaged > 0 ? `, ${count.format(damaged)} were damaged and left out` : "";
   return `${plural(pulled, "segment")} pulled; ${count.format(absent)} have not been pushed${left}`;
 }
+
+/** What was found of each way of reading under each plan, and what the model does from now on. */
+export function formatCheck({ model, rows, chosen, isGuessing }: CheckReport): string {
+  const lines = rows.map(({ way, plan, needles, crossFile, firstTokenMs, tokenMs, rssBytes }) => {
+    const found = `${needles.right}/${needles.total} in one file, ${crossFile.right}/${crossFile.total} across files`;
+    const times = `first token after ${seconds(firstTokenMs)}, then ${tokenMs.toFixed(1)} ms each`;
+    return `  ${WAY_NAMES[way]}, plan ${plan}: ${found}; ${times}; ${bytes(rssBytes)} of RAM`;
+  });
+  const why = isGuessing ? ": no way did clearly better than guessing" : "";
+  return [model, ...lines, `It reads repositories ${WAY_NAMES[chosen.way]}, plan ${chosen.plan}${why}.`].join("\n");
+}
+
+const WAY_NAMES = { memory: "from memory", packed: "as text" } as const;
 
 /** What a model holds, what becomes of its weights, and what it needs: one line each. */
 export function formatInspect(report: ModelReport): string {

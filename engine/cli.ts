@@ -5,7 +5,15 @@
 import { readFileSync } from "node:fs";
 import { isAbsolute, relative, resolve } from "node:path";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { formatAsk, formatEncode, formatIndex, formatInspect, formatPull, formatPush } from "./cli-format.ts";
+import {
+  formatAsk,
+  formatCheck,
+  formatEncode,
+  formatIndex,
+  formatInspect,
+  formatPull,
+  formatPush,
+} from "./cli-format.ts";
 import { progressBar } from "./cli-progress.ts";
 import { aroundPosition } from "./complete/context.ts";
 import { Engine, type Work } from "./engine.ts";
@@ -19,6 +27,7 @@ const USAGE = `Usage: npm run <command> -- <arguments>
   memory push|pull <folder> <url>    share what is encoded: file://, https:// or s3:// (with AWS_* variables)
   complete <file:line:col>           complete code at a place (line and column from 1)
   generate "<prompt>"                continue a text; with --chat, answer it
+  check-model <model>                find out how a model reads repositories best on this machine, and have it do so
   inspect <model>                    what a model file holds and needs
 Options: --json    one JSON value on stdout
          --model <file or folder>    a GGUF file or safetensors folder instead of the shipped model
@@ -151,6 +160,13 @@ const COMMANDS: Record<string, Command> = {
       };
       const result = await engine.generate(params, work);
       return { json: result, text: result.text };
+    },
+  },
+  "check-model": {
+    takes: ["model"],
+    async run(engine, [model], _, work) {
+      const report = await engine.checkModel(userPath(model), work);
+      return { json: report, text: formatCheck(report) };
     },
   },
   inspect: {

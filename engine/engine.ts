@@ -9,6 +9,7 @@ import { chatModelOf } from "./ask/chat-model.ts";
 import { clientChatModel } from "./ask/client-model.ts";
 import type { ChatModel } from "./ask/grounded.ts";
 import { scopedCatalogue } from "./ask/scope.ts";
+import { bestReading, type CheckRow, checkReading } from "./ask/self-check.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
 import type { CopyIndex } from "./complete/copy-index.ts";
@@ -24,12 +25,14 @@ import type { PullResult, PushResult } from "./memory/sharing.ts";
 import type { MemoryTrace } from "./memory/trace.ts";
 import type { ChatMessage } from "./models/chat-template.ts";
 import { type ChatTraits, chatTraits, inspectModel, type ModelReport } from "./models/inspect.ts";
+import type { ModelWork } from "./models/model-work.ts";
 import type { ToolCall, ToolDefinition } from "./models/tool-calls.ts";
 import { type OpenFolder, OpenFolders } from "./open-folders.ts";
 import { type ChatTurn, chat } from "./runtime/chat.ts";
 import { generate } from "./runtime/generate.ts";
 import { DEFAULT_MODEL, type LoadedModel, withPlan } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
+import { DEFAULT_READING, PLAN_NAMES, type Reading, readingOf, type Way, writeReading } from "./runtime/reading.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
 
@@ -134,6 +137,20 @@ export interface GenerateParams extends SamplingOptions {
 
 export interface GenerateResult extends ChatTurn {
   readonly model: string;
+}
+
+export interface InspectResult extends ModelReport {
+  /** How it reads repositories; null for models that have no choice. */
+  readonly reading: Reading | null;
+}
+
+export interface CheckReport {
+  readonly model: string;
+  readonly rows: readonly CheckRow[];
+  /** What the model does from now on. */
+  readonly chosen: { readonly way: Way; readonly plan: string };
+  /** Nothing answered clearly better than guessing does: then nothing is left out. */
+  readonly isGuessing: boolean;
 }
 
 export interface EngineStatus {
@@ -321,7 +338,10 @@ export class Engine {
   }
 
   /** Continues a text or answers a chat. */
-  generate({ model, prompt, plan, maxTokens, ...options }: GenerateParams, work: Work = {}): Promise<GenerateResult> {
+  async generate(
+    { model, prompt, plan, maxTokens, ...options }: GenerateParams,
+    work: Work = {},
+  ): Promise<GenerateResult> {
     if (plan !== undefined && model === undefined) {
       throw new LongsightError(
         "bad-input",
@@ -346,9 +366,48 @@ export class Engine {
     );
   }
 
+  /**
+   * Finds out how a model reads repositories best on this machine, and has it do so from now on. Errors: unsupported for
+   * the shipped format; those of loading a model.
+   */
+  async checkModel(path: string, work: Work = {}): Promise<CheckReport> {
+    const rows: CheckRow[] = [];
+    let fingerprint = "";
+    let name = "";
+    for (const [i, plan] of PLAN_NAMES.entries()) {
+      const onProgress = (done: number, total: number) =>
+        work.onProgress?.({
+          kind: "work",
+          phase: "checking",
+          done: i * total + done,
+          total: PLAN_NAMES.length * total,
+        });
+      const ref = withPlan(path, plan);
+      await this.#use(
+        ref,
+        PRIORITY.chat,
+        async (model) => {
+          rows.push(...(await checkReading(model, { signal: work.signal, onProgress })));
+          fingerprint = model.fingerprint ?? "";
+          name = model.name;
+        },
+        work,
+      );
+    }
+    const best = bestReading(rows);
+    const chosen = best ? { way: best.way, plan: best.plan } : DEFAULT_READING;
+    writeReading(fingerprint, chosen);
+    // It takes up what was found when it is loaded next.
+    await this.#shared.models.unload(path);
+    return { model: name, rows, chosen: { way: chosen.way, plan: chosen.plan }, isGuessing: best === undefined };
+  }
+
   /** What a model file holds and needs. */
-  inspect(path: string, { signal, onProgress }: Work = {}): Promise<ModelReport> {
-    return inspectModel(path, { signal, onProgress: (progress) => onProgress?.({ kind: "work", ...progress }) });
+  async inspect(path: string, { signal, onProgress }: Work = {}): Promise<InspectResult> {
+    const work: ModelWork = { signal, onProgress: (progress) => onProgress?.({ kind: "work", ...progress }) };
+    const report = await inspectModel(path, work);
+    // Only models whose weights are converted have a choice.
+    return { ...report, reading: report.conversion && report.supported ? await readingOf(path, work) : null };
   }
 
   /** What a model can do in a chat, read without measuring anything. Errors: those of opening a model. */

@@ -8,6 +8,7 @@ import type {
   AskParams,
   AskResult,
   ChatTraits,
+  CheckReport,
   CompleteParams,
   CompleteResult,
   EncodingResult,
@@ -17,7 +18,7 @@ import type {
   GenerateParams,
   GenerateResult,
   IndexResult,
-  ModelReport,
+  InspectResult,
   Progress,
   SymbolsParams,
 } from "./engine.ts";
@@ -69,7 +70,9 @@ export const requests = {
   complete: request<CompleteParams, CompleteResult>("complete"),
   generate: request<GenerateParams, GenerateResult>("generate"),
   chatTraits: request<{ path: string }, ChatTraits>("chatTraits"),
-  inspect: request<{ path: string }, ModelReport>("inspect"),
+  /** Finds out how a model reads repositories best on this machine, and has it do so: minutes. */
+  checkModel: request<{ path: string }, CheckReport>("checkModel"),
+  inspect: request<{ path: string }, InspectResult>("inspect"),
   /** Finishes what runs, closes the stores and answers; the process then ends, for all its clients. */
   shutdown: new RequestType0<null, ErrorData>("shutdown"),
 } as const;

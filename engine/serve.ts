@@ -59,6 +59,7 @@ export async function serve(connection: MessageConnection, engine: Engine, optio
   client.handle(requests.complete, (params, work) => engine.complete(params, work));
   client.handle(requests.generate, (params, work) => engine.generate(params, work));
   client.handle(requests.chatTraits, async ({ path }) => engine.chatTraits(path));
+  client.handle(requests.checkModel, ({ path }, work) => engine.checkModel(path, work));
   client.handle(requests.inspect, ({ path }, work) => engine.inspect(path, work));
   connection.onRequest(requests.shutdown, async () => {
     await closeAll();

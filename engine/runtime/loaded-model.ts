@@ -35,6 +35,8 @@ export interface LoadedModel {
   readonly encoder?: DecoderMemory;
   /** How it attends, and how it reads repositories. */
   readonly reading?: Reading;
+  /** Identifies its weights. */
+  readonly fingerprint?: string;
   close(): Promise<void>;
 }
 
@@ -101,6 +103,7 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
       reader,
       encoder: new DecoderMemory({ config, weights, decoder, reader, tokenizer }),
       reading,
+      fingerprint: weights.fingerprint,
       close: async () => {
         await decoder.close();
         close();

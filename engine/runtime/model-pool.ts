@@ -94,6 +94,12 @@ export class ModelPool {
     return this.#atWork(this.#slot(undefined), work);
   }
 
+  /** Frees a model once its requests are through; the next request loads it anew. */
+  async unload(path: string): Promise<void> {
+    const slot = this.#slots.get(path);
+    if (slot) await this.#unload(slot, () => false);
+  }
+
   /** Gives back what only this user has named. */
   leave(user: object): void {
     const paths = [...(this.#chosen.get(user)?.values() ?? [])];

@@ -6,8 +6,13 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PLANS, type PlanName } from "../attention/plan.ts";
 import { fileError } from "../errors.ts";
+import { openModelFile } from "../models/files/open.ts";
+import type { ModelWork } from "../models/model-work.ts";
+import { locateWeights } from "../models/open-model.ts";
 import { temporaryName } from "../models/temporary-file.ts";
 import { cacheDir } from "../paths.ts";
+
+export const PLAN_NAMES = Object.keys(PLANS) as PlanName[];
 
 /** From blocks that were encoded before, or from text that is packed into the prompt. */
 export const WAYS = ["memory", "packed"] as const;
@@ -34,8 +39,19 @@ export function readReading(fingerprint: string): Reading | undefined {
   }
 }
 
+/** How the model at a path reads, without loading it. Errors: those of opening a model, cancelled. */
+export async function readingOf(path: string, work: ModelWork = {}): Promise<Reading> {
+  const file = openModelFile(path);
+  try {
+    const { fingerprint } = await locateWeights(file, "auto", work);
+    return readReading(fingerprint) ?? DEFAULT_READING;
+  } finally {
+    file.close();
+  }
+}
+
 /** Errors: disk-full, no-access. */
-export function writeReading(fingerprint: string, { way, plan }: Pick<Reading, "way" | "plan">): void {
+export function writeReading(fingerprint: string, { way, plan }: { readonly way: Way; readonly plan: string }): void {
   const path = pathOf(fingerprint);
   try {
     mkdirSync(dirname(path), { recursive: true });
