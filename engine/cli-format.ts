@@ -4,6 +4,7 @@ import type {
   CheckReport,
   EncodingResult,
   IndexResult,
+  InspectResult,
   ModelReport,
   PullResult,
   PushResult,
@@ -75,7 +76,7 @@ export function formatCheck({ model, rows, chosen, isGuessing }: CheckReport): s
 const WAY_NAMES = { memory: "from memory", packed: "as text" } as const;
 
 /** What a model holds, what becomes of its weights, and what it needs: one line each. */
-export function formatInspect(report: ModelReport): string {
+export function formatInspect(report: InspectResult): string {
   const { path, format, architecture, fileBytes, nParameters, tensorTypes, shape, tokenizer, conversion } = report;
   const { estimatedMemory: memory, reason } = report;
   const types = tensorTypes.map(({ type, nTensors, sizeBytes }) => `${nTensors} ${type} (${bytes(sizeBytes)})`);
@@ -95,6 +96,11 @@ export function formatInspect(report: ModelReport): string {
   if (memory) {
     const more = memory.bytesPerToken > 0 ? `, and about ${bytes(memory.bytesPerToken)} for each token` : "";
     lines.push(`memory when loaded: about ${bytes(memory.weightsBytes)}${more}`);
+  }
+  if (report.reading) {
+    const { way, plan, isChecked } = report.reading;
+    const how = isChecked ? "as its check has found" : "not checked yet; check-model finds out what is best";
+    lines.push(`reads repositories: ${WAY_NAMES[way]}, plan ${plan} (${how})`);
   }
   lines.push(`supported: ${reason === null ? "yes" : `no. ${reason}`}`);
   // Names out of a file must not steer the terminal.

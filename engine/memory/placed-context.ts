@@ -26,7 +26,7 @@ export interface PlacedChoice {
   readonly layer: number;
 }
 
-interface Placed extends Omit<TracedBlock, "mass"> {
+interface Placed extends Omit<TracedBlock, "mass" | "headMasses"> {
   readonly block: number;
   readonly tokens: StoredTokens;
   readonly nTokens: number;
@@ -40,7 +40,8 @@ export class PlacedContext {
   readonly #layer: number;
   /** In the order in which they stand in the text. */
   readonly #blocks: readonly Placed[];
-  readonly #mass: Float64Array;
+  /** What each head gave to each block, summed over the looks: [heads][blocks]. */
+  #masses: Float64Array[] = [];
   readonly #selectMs: number;
   readonly #bytesRead: number;
   #looks = 0;
@@ -54,7 +55,6 @@ export class PlacedContext {
     this.#blocks = blocks;
     this.holds = holds;
     this.nTokens = blocks.reduce((sum, { nTokens }) => sum + nTokens, 0);
-    this.#mass = new Float64Array(blocks.length);
     this.#selectMs = performance.now() - startMs;
     this.#bytesRead = memory.bytesRead - bytesBefore;
   }
@@ -68,12 +68,14 @@ export class PlacedContext {
     return this.#blocks.map(({ tokens }) => rowsOf(tokens));
   }
 
-  /** Takes in the share of its attention that a token of the answer gave to each placed token. */
+  /** Takes in the shares of attention that a token of the answer gave to each placed token: [heads, nTokens]. */
   look(shares: Float32Array): void {
     this.#looks++;
-    let at = 0;
-    for (const [i, { nTokens }] of this.#blocks.entries()) {
-      for (const end = at + nTokens; at < end; at++) this.#mass[i] += shares[at];
+    for (let head = 0, at = 0; at < shares.length; head++) {
+      this.#masses[head] ??= new Float64Array(this.nBlocks);
+      for (const [i, { nTokens }] of this.#blocks.entries()) {
+        for (const end = at + nTokens; at < end; at++) this.#masses[head][i] += shares[at];
+      }
     }
   }
 
@@ -81,12 +83,11 @@ export class PlacedContext {
   trace(): MemoryTrace {
     const { nBlocks, nTokens } = this.#memory;
     const blocks = this.#blocks
-      .map(
-        ({ path, startLine, endLine, class: kind, score }, i): TracedBlock => ({
-          ...{ path, startLine, endLine, class: kind, score },
-          mass: this.#mass[i] / Math.max(this.#looks, 1),
-        }),
-      )
+      .map(({ path, startLine, endLine, class: kind, score }, i): TracedBlock => {
+        const headMasses = this.#masses.map((masses) => masses[i] / this.#looks);
+        const mass = headMasses.reduce((sum, share) => sum + share / headMasses.length, 0);
+        return { path, startLine, endLine, class: kind, score, mass, headMasses };
+      })
       .sort((a, b) => b.mass - a.mass);
     const layer = { layer: this.#layer, blocks, estimatedRecall: null, refreshes: 1, looks: this.#looks };
     return { nBlocks, nTokens, layers: [layer], bytesRead: this.#bytesRead, selectMs: this.#selectMs };

@@ -142,15 +142,15 @@ export class Decoder {
   }
 
   /**
-   * The share of its attention that this token gives to each of `n` tokens from `first` on, if it reads all `total`
-   * tokens: the mean over those query heads.
+   * The share of its attention that each of those query heads gives to each of `n` tokens from `first` on, where all
+   * `total` tokens are read: [query heads that retrieve, n].
    */
   attentionOf(layer: number, first: number, n: number, total: number): Float32Array {
     const { headSize, nHeads, nKvHeads } = this.#config;
     const queries = this.queriesOf(layer);
     const keys = asFloats(this.#cache.keys[layer]);
     const nGroup = nHeads / nKvHeads;
-    const shares = new Float32Array(n);
+    const shares = new Float32Array((queries.length / headSize) * n);
     const scores = new Float64Array(total);
     for (let head = 0; head * headSize < queries.length; head++) {
       const from = Math.floor(head / nGroup) * this.#cache.capacity * headSize;
@@ -162,9 +162,9 @@ export class Decoder {
         max = Math.max(max, scores[token]);
       }
       const sum = scores.reduce((all, score) => all + Math.exp(score - max), 0);
-      for (let i = 0; i < n; i++) shares[i] += Math.exp(scores[first + i] - max) / sum;
+      for (let i = 0; i < n; i++) shares[head * n + i] = Math.exp(scores[first + i] - max) / sum;
     }
-    return shares.map((share) => (share * headSize) / queries.length);
+    return shares;
   }
 
   async close(): Promise<void> {

@@ -9,7 +9,7 @@ const LOOK_TOKENS = 8;
 export interface Looking {
   /** A layer that chooses blocks; others tell no queries. */
   readonly layer: number;
-  /** Gets the share of the attention that each placed token got, now and then while a text is written. */
+  /** Gets the shares of attention that each placed token got, [heads, nTokens], now and then while a text is written. */
   readonly onLook: (shares: Float32Array) => void;
 }
 

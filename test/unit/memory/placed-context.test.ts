@@ -67,7 +67,7 @@ test(
     const query = await encoder.query(tokenizer.encode(STORY, { bos: true }));
     const more = new PlacedContext(memory, { places, query, maxTokens: 256, layer });
     assert.ok(more.nTokens > few.nTokens && more.nTokens <= 256);
-    more.look(new Float32Array(more.nTokens).fill(1 / more.nTokens));
+    more.look(new Float32Array(2 * more.nTokens).fill(1 / more.nTokens));
     const { blocks, looks, estimatedRecall } = more.trace().layers[0];
     assert.equal(looks, 1);
     assert.equal(estimatedRecall, null);
