@@ -159,6 +159,8 @@ export interface EngineStatus {
   readonly defaultModel: string;
   /** The models in memory. */
   readonly loadedModels: readonly string[];
+  /** Of those that have a choice, how they read repositories. */
+  readonly readings: Readonly<Record<string, Reading>>;
   /** The folders whose indexes are open, those of other users left out. */
   readonly folders: readonly string[];
   /** Their memories, as far as they are in use. */
@@ -208,6 +210,7 @@ export class Engine {
       rssBytes: process.memoryUsage.rss(),
       defaultModel: DEFAULT_MODEL,
       loadedModels: this.#shared.models.names(),
+      readings: this.#shared.models.readings(),
       folders: folders.map(({ path }) => path),
       memories: Object.fromEntries(memories),
     };

@@ -91,6 +91,7 @@ async function showMenu(indexes: Indexes, encoding: Encoding): Promise<void> {
       command: "longsight.chooseCompletionModel",
     },
     { label: `$(symbol-misc) ${l10n.t("Choose what writes answers")}`, command: "longsight.chooseChatModel" },
+    { label: `$(beaker) ${l10n.t("Check how the model reads folders best")}`, command: "longsight.checkModel" },
     { label: `$(cloud-download) ${l10n.t("Download a model")}`, command: "longsight.downloadModel" },
     { label: `$(sync) ${l10n.t("Bring the index up to date")}`, command: "longsight.updateIndex" },
     { label: `$(debug-restart) ${l10n.t("Restart the engine")}`, command: "longsight.restartEngine" },

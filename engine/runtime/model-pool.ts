@@ -7,6 +7,7 @@
 import { LongsightError } from "../errors.ts";
 import type { ModelProgress } from "../models/model-work.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
+import type { Reading } from "./reading.ts";
 import { PRIORITY, type Priority, Scheduler } from "./scheduler.ts";
 
 export interface UseOptions {
@@ -63,6 +64,11 @@ export class ModelPool {
 
   names(): string[] {
     return [...this.#slots.values()].flatMap(({ model }) => (model ? [model.name] : []));
+  }
+
+  readings(): Record<string, Reading> {
+    const models = [...this.#slots.values()].flatMap(({ model }) => (model?.reading ? [model] : []));
+    return Object.fromEntries(models.map(({ name, reading }) => [name, reading!]));
   }
 
   /** Runs `task` on a model when its turn comes, loading the model first where needed. Without a path: the shipped one. */

@@ -1,6 +1,7 @@
 /** The engine and its stores as they are now, for the diagnostics panel. */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import * as vscode from "vscode";
 import { type EngineStatus, requests } from "../../engine/protocol.ts";
 import type { EngineFacts } from "../../webview/diagnostics-messages.ts";
 import type { CompletionCounts } from "../completion/provider.ts";
@@ -22,7 +23,7 @@ export async function gatherFacts(
     pid: engine.pid ?? null,
     startMs: engine.startMs ?? null,
     rssBytes: status?.rssBytes ?? null,
-    models: status?.loadedModels ?? [],
+    models: status?.loadedModels.map((name) => readingText(name, status.readings[name])) ?? [],
     storeBytes,
     folders: indexes.all().map((index) => {
       const result = index.state.kind === "ready" ? index.state.result : undefined;
@@ -43,6 +44,14 @@ export async function gatherFacts(
     shownAbout: counts.shown,
     accepted: counts.accepted,
   };
+}
+
+/** A model's name, and how it reads repositories where it has a choice. */
+function readingText(name: string, reading: EngineStatus["readings"][string] | undefined): string {
+  if (!reading) return name;
+  const { t } = vscode.l10n;
+  const { way, plan } = reading;
+  return way === "memory" ? t("{0} (from memory, plan {1})", name, plan) : t("{0} (as text, plan {1})", name, plan);
 }
 
 /** The bytes of all files in a folder; 0 where it is not there yet. */

@@ -1,10 +1,11 @@
 /** Choosing the model that completes, or the one that writes answers: looked at and forecast before it is taken. */
 import { freemem } from "node:os";
 import * as vscode from "vscode";
-import { type ModelReport, requests } from "../../engine/protocol.ts";
+import { type EngineRequest, type ModelReport, type Progress, requests } from "../../engine/protocol.ts";
 import { durationText, sizeText } from "../../webview/amounts.ts";
 import { signalOf } from "../chat/cancellation.ts";
 import type { EngineHost } from "../engine-host.ts";
+import { log } from "../log.ts";
 import { settings } from "../settings.ts";
 import { showError } from "../user-errors.ts";
 import type { CatalogueModel } from "./catalogue.ts";
@@ -30,6 +31,7 @@ export function registerModelCommands(engine: EngineHost, modelsFolder: string):
   return vscode.Disposable.from(
     command("chooseChatModel", "chat"),
     command("chooseCompletionModel", "completions"),
+    vscode.commands.registerCommand("longsight.checkModel", () => checkModel(engine).catch(showError)),
     vscode.commands.registerCommand("longsight.downloadModel", () => downloadModel(modelsFolder).catch(showError)),
   );
 }
@@ -132,26 +134,52 @@ function problemOf({ supported, reason, tokenizer }: ModelReport, purpose: Purpo
   return undefined;
 }
 
-async function inspect(engine: EngineHost, path: string): Promise<ModelReport | undefined> {
-  const options = {
-    location: vscode.ProgressLocation.Notification,
-    title: vscode.l10n.t("Looking at {0}", path.split(/[\\/]/).at(-1) ?? path),
-    cancellable: true,
-  };
+function inspect(engine: EngineHost, path: string): Promise<ModelReport | undefined> {
+  return requestWithProgress(engine, requests.inspect, path, vscode.l10n.t("Looking at {0}", nameOf(path)));
+}
+
+/** Has the engine find out how the model that writes answers reads repositories best, and says what it found. */
+async function checkModel(engine: EngineHost): Promise<void> {
+  const { t } = vscode.l10n;
+  const path = settings.chatModel();
+  if (path === "") {
+    void vscode.window.showInformationMessage(t("No model writes the answers; choose one to check it."));
+    return;
+  }
+  const report = await requestWithProgress(engine, requests.checkModel, path, t("Checking {0}", nameOf(path)));
+  if (!report) return;
+  const { rows, chosen, isGuessing } = report;
+  for (const { way, plan, needles, crossFile, firstTokenMs, tokenMs, rssBytes } of rows) {
+    const found = `${needles.right}/${needles.total}, ${crossFile.right}/${crossFile.total}`;
+    log.info(`${nameOf(path)}: ${way}, ${plan}: ${found}; ${firstTokenMs} ms, ${tokenMs} ms; ${rssBytes} bytes`);
+  }
+  const how =
+    chosen.way === "memory"
+      ? t("{0} reads folders from memory from now on, plan {1}.", nameOf(path), chosen.plan)
+      : t("{0} reads folders as text from now on, plan {1}.", nameOf(path), chosen.plan);
+  const why = isGuessing ? ` ${t("No way of reading did clearly better than guessing.")}` : "";
+  const showLog = t("Show Log");
+  if ((await vscode.window.showInformationMessage(how + why, showLog)) === showLog) log.show();
+}
+
+const nameOf = (path: string) => path.split(/[\\/]/).at(-1) ?? path;
+
+/** What the engine says of a model, under a notification the user can cancel. */
+async function requestWithProgress<R>(
+  engine: EngineHost,
+  request: EngineRequest<{ path: string }, R>,
+  path: string,
+  title: string,
+): Promise<R | undefined> {
+  const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
   return vscode.window.withProgress(options, async (progress, token) => {
     let shown = 0;
-    return engine.request(
-      requests.inspect,
-      { path },
-      {
-        signal: signalOf(token),
-        onProgress: (work) => {
-          if (work.kind !== "work" || !work.total) return;
-          const share = Math.floor((100 * work.done) / work.total);
-          progress.report({ increment: share - shown, message: `${share} %` });
-          shown = share;
-        },
-      },
-    );
+    const onProgress = (work: Progress) => {
+      if (work.kind !== "work" || !work.total) return;
+      const share = Math.floor((100 * work.done) / work.total);
+      progress.report({ increment: share - shown, message: `${share} %` });
+      shown = share;
+    };
+    return engine.request(request, { path }, { signal: signalOf(token), onProgress });
   });
 }
