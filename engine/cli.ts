@@ -33,7 +33,8 @@ Options: --json    one JSON value on stdout
          --model <file or folder>    a GGUF file or safetensors folder instead of the shipped model
          complete: --max-tokens N
          generate: --max-tokens N --temperature T --top-k K --top-p P --min-p P --repetition-penalty R --seed S
-                   --stop TEXT (may be given several times) --chat --plan exact|balanced|fast`;
+                   --stop TEXT (may be given several times) --chat --plan exact|balanced|fast
+                   --folder F, which a chat model that reads from memory looks at`;
 
 /** Paths are relative to where the user typed the command, which npm keeps in INIT_CWD. */
 const workingFolder = process.env.INIT_CWD ?? process.cwd();
@@ -53,6 +54,7 @@ const OPTIONS = {
   "repetition-penalty": text,
   seed: text,
   plan: text,
+  folder: text,
 } satisfies ParseArgsOptionsConfig;
 
 type Values = ReturnType<typeof parse>["values"];
@@ -150,6 +152,7 @@ const COMMANDS: Record<string, Command> = {
         prompt: values.chat ? [{ role: "user" as const, content: prompt }] : prompt,
         stop: values.stop,
         plan: values.plan,
+        folder: values.folder === undefined ? undefined : userPath(values.folder),
         maxTokens: numeric(values, "max-tokens"),
         temperature: numeric(values, "temperature"),
         topK: numeric(values, "top-k"),

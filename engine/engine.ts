@@ -4,10 +4,11 @@
  * share the loaded models and the folders that more than one has open, and nothing else.
  */
 import { basename } from "node:path";
-import { type AskResult as Answer, ask, type Citation } from "./ask/ask.ts";
+import { type AskResult as Answer, ask, type Citation, placesFor } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
 import { clientChatModel } from "./ask/client-model.ts";
 import type { ChatModel } from "./ask/grounded.ts";
+import { Recollection } from "./ask/recollection.ts";
 import { scopedCatalogue } from "./ask/scope.ts";
 import { bestReading, type CheckRow, checkReading } from "./ask/self-check.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
@@ -124,6 +125,8 @@ export interface CompleteResult extends Completion {
 
 export interface GenerateParams extends SamplingOptions {
   readonly model?: string;
+  /** Of a chat: a folder that a model which reads from memory looks at. */
+  readonly folder?: string;
   /** A text to go on with, or a chat to answer. */
   readonly prompt: string | readonly ChatMessage[];
   /** What the model may call in a chat; `mustCallTool`: it has to. */
@@ -137,6 +140,8 @@ export interface GenerateParams extends SamplingOptions {
 
 export interface GenerateResult extends ChatTurn {
   readonly model: string;
+  /** What of a folder's memory it attended to. */
+  readonly memory?: MemoryTrace;
 }
 
 export interface InspectResult extends ModelReport {
@@ -342,7 +347,7 @@ export class Engine {
 
   /** Continues a text or answers a chat. */
   async generate(
-    { model, prompt, plan, maxTokens, ...options }: GenerateParams,
+    { model, folder, prompt, plan, maxTokens, ...options }: GenerateParams,
     work: Work = {},
   ): Promise<GenerateResult> {
     if (plan !== undefined && model === undefined) {
@@ -351,17 +356,24 @@ export class Engine {
         "The shipped model has no attention plans; name a model, or leave the plan out.",
       );
     }
+    const ref = model && withPlan(model, plan);
     return this.#use(
-      model && withPlan(model, plan),
+      ref,
       PRIORITY.chat,
-      async ({ name, reader, tokenizer }) => {
+      async (loaded) => {
+        const { name, reader, tokenizer } = loaded;
         const all = {
           ...options,
           maxTokens: maxTokens ?? GENERATED_TOKENS,
           signal: work.signal,
           onText: (text: string) => work.onProgress?.({ kind: "text", text }),
         };
-        if (typeof prompt !== "string") return { ...(await chat(reader, tokenizer, prompt, all)), model: name };
+        if (typeof prompt !== "string") {
+          const found = ref && folder ? await this.#recollect(folder, ref, loaded, prompt, work) : undefined;
+          const answering = found?.readerFor(prompt, options.tools) ?? reader;
+          const turn = await chat(answering, tokenizer, prompt, all);
+          return { ...turn, model: name, memory: found?.context.trace() };
+        }
         const ids = tokenizer.encode(prompt, { bos: true });
         return { ...(await generate(reader, tokenizer, ids, all)), toolCalls: [], model: name };
       },
@@ -491,6 +503,24 @@ export class Engine {
       void quietly(open, () => folderMemory.refresh(open.catalogue.files()));
     }
     return folderMemory.memory;
+  }
+
+  /** What a model that reads from memory has before it while it answers a chat about a folder. */
+  async #recollect(
+    folder: string,
+    model: string,
+    loaded: LoadedModel,
+    messages: readonly ChatMessage[],
+    work: Work,
+  ): Promise<Recollection | undefined> {
+    const open = this.#open(folder);
+    if (!open.isIndexed) await this.#index(open, { signal: work.signal });
+    const memory = await this.#recalledBy(open, model, loaded);
+    const question = messages.at(-1)?.content ?? "";
+    const places = placesFor(question, open.catalogue);
+    const { encoder } = loaded;
+    if (!encoder || !memory || places.length === 0) return undefined;
+    return Recollection.find({ ...loaded, encoder }, memory, { question, places }, work.signal);
   }
 
   #memoryOfModel(open: OpenFolder, model: string, { encoder, tokenizer }: LoadedModel): FolderMemory {

@@ -1,10 +1,11 @@
 /** Answers a question about a folder: finds the spans that answer, quotes or generates a paragraph, cites every source. */
 import type { CatalogueReader, StoredSpan } from "../memory/catalogue-types.ts";
+import type { FoundPlace } from "../memory/placed-context.ts";
 import type { MemoryTrace, TracedBlock } from "../memory/trace.ts";
 import { proseOf } from "./comments.ts";
 import { type ChatModel, citedNumbers, generateAnswer, groundedPrompt } from "./grounded.ts";
 import { narrow } from "./passage.ts";
-import { parseQuery } from "./query.ts";
+import { contentTerms, parseQuery } from "./query.ts";
 import { type RankedSpan, type Retrieved, retrieve } from "./retrieve.ts";
 import { summarise } from "./summary.ts";
 import { isSupported } from "./support.ts";
@@ -128,6 +129,14 @@ function attended({ layers }: MemoryTrace, cited: readonly Citation[], catalogue
       const text = lines.map((line) => line.text).join("\n");
       return [{ ...place, text, score: Number(mass.toFixed(3)), symbol: null, signature: null, doc: null }];
     });
+}
+
+/** The places that fit a text best; none where it asks nothing that the folder answers. */
+export function placesFor(text: string, catalogue: CatalogueReader): FoundPlace[] {
+  if (contentTerms(text).length === 0) return [];
+  const retrieved = retrieve(parseQuery(text), catalogue);
+  if (retrieved.spans.length === 0 || !isSupported(retrieved)) return [];
+  return choose(retrieved, MAX_CITATIONS).map(({ span }) => narrow(span, retrieved.evidence.idf));
 }
 
 /** Says that nothing fits, and where the reader may look all the same: the places are named, not cited. */

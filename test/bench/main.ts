@@ -7,6 +7,7 @@ import { testData } from "../data.ts";
 import { benchExternal } from "./external.ts";
 import { benchIndex } from "./index.ts";
 import { benchMemory } from "./memory.ts";
+import { benchPlaced } from "./placed.ts";
 import { formatRows, type Row } from "./rows.ts";
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
@@ -19,7 +20,10 @@ if (mode !== "quick" && mode !== "full") {
 const rows: Row[] = await benchIndex();
 const tokenizer = testData("tokenizers/qwen2");
 if (tokenizer.skip) console.error(`Skipped the external model: ${tokenizer.skip}.`);
-else rows.push(...(await benchExternal(mode)));
+else {
+  rows.push(...(await benchExternal(mode)));
+  if (mode === "full") rows.push(...benchPlaced());
+}
 if (mode === "full") rows.push(...(await benchMemory()));
 
 console.log(values.json ? JSON.stringify({ rows }, null, 2) : formatRows(rows));

@@ -92,6 +92,10 @@ test("a model that reads from memory answers from blocks, names them and shows w
   for (const { file, text } of citations) assert.ok(PROJECT[file].includes(text));
   // Where the user has said where to look, nothing else is brought in.
   assert.equal((await again.ask({ ...params, paths: ["src/queue.ts"] })).memory, undefined);
+  const chat = { model: path, folder, maxTokens: 12 };
+  const turn = await again.generate({ ...chat, prompt: [{ role: "user", content: params.question }] });
+  assert.ok(turn.memory?.layers[0].blocks.some((block) => block.path === "src/queue.ts"));
+  assert.equal((await again.generate({ ...chat, prompt: [{ role: "user", content: "and?" }] })).memory, undefined);
   await assert.rejects(again.generate({ model: path, prompt: "a", plan: "quick" }), { code: "bad-input" });
   assert.ok((await again.generate({ model: path, prompt: "a", plan: "fast", maxTokens: 2 })).nTokens <= 2);
 });

@@ -1,0 +1,216 @@
+/**
+ * The memory of a user's model in the shape of Qwen2.5-0.5B (random Q4_0 weights), on two threads: `node
+ * test/bench/placed.ts`. The memory is filled with replicated real segments: files of this repository, encoded once, whose
+ * blocks stand in it under many names. What is measured on it is measured in a process of its own.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { balancedPlan } from "../../engine/attention/plan.ts";
+import { Checkpoints } from "../../engine/memory/checkpoints.ts";
+import { EncodingJob } from "../../engine/memory/encoding-job.ts";
+import { PlacedContext } from "../../engine/memory/placed-context.ts";
+import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
+import { segmentBytes } from "../../engine/memory/segment.ts";
+import { SegmentStore, type SegmentStoreOptions } from "../../engine/memory/segment-store.ts";
+import { SizedIndex } from "../../engine/memory/sized-index.ts";
+import { openModelFile } from "../../engine/models/files/open.ts";
+import { openModel } from "../../engine/models/open-model.ts";
+import { loadTokenizer } from "../../engine/models/tokenizer/load.ts";
+import { packageRoot } from "../../engine/paths.ts";
+import { Decoder } from "../../engine/runtime/decoder.ts";
+import { DecoderMemory } from "../../engine/runtime/decoder-memory.ts";
+import { DecoderReader } from "../../engine/runtime/decoder-reader.ts";
+import { Sampler } from "../../engine/runtime/sampler.ts";
+import { Llama } from "./llama.ts";
+import { makeRandomModel } from "./make-random-model.ts";
+import { atLeast, atMost, median, type Row, told } from "./rows.ts";
+
+const options = { nThreads: 2 };
+/** Tokens in the memories that are compared. */
+const SIZES = { small: 10_000, decoding: 4_000, large: 1_000_000 };
+const FILES = ["engine/engine.ts", "engine/memory/segment.ts", "engine/memory/catalogue.ts"];
+/** As an answer has them. */
+const MEMORY_TOKENS = 3072;
+const QUESTION_TOKENS = 64;
+const DECODE_TOKENS = 16;
+const PACKED_TOKENS = 8192;
+/** Of llama.cpp, its default. */
+const RUN_TOKENS = 512;
+const ROUNDS = 3;
+
+/** Has the segment of a file under "hash copy" too, for every copy. */
+class ReplicatedStore extends SegmentStore {
+  override idOf(contentHash: string): string {
+    return contentHash;
+  }
+
+  override open(id: string) {
+    return super.open(super.idOf(id.split(" ")[0]));
+  }
+}
+
+interface Measured {
+  readonly encodeRate: number;
+  readonly bytesPerToken: number;
+  readonly reopenMs: number;
+  readonly indexMs: number;
+  readonly firstTokenMs: { readonly small: number; readonly large: number };
+  readonly decodeMs: { readonly decoding: number; readonly large: number };
+  readonly rssBytes: number;
+  readonly llamaMs: number | null;
+}
+
+async function measure(path: string, dir: string): Promise<Measured> {
+  const file = openModelFile(path);
+  const model = await openModel(path);
+  const { config, weights } = model;
+  const tokenizer = loadTokenizer(file, config.vocabSize);
+  const decoder = await Decoder.open(model, { ...options, plan: balancedPlan(config) });
+  const reader = new DecoderReader(decoder, config);
+  const encoder = new DecoderMemory({ config, weights, decoder, reader, tokenizer });
+  const { fingerprint, shape } = encoder;
+  const log = (line: string) => console.error(line);
+  const storeOptions: SegmentStoreOptions = { fingerprint, shape, quotaBytes: 2 ** 40, log };
+
+  const texts = new Map(FILES.map((name) => [name, readFileSync(join(packageRoot, name), "utf8")]));
+  const files = [...texts].map(([name, text]): RepositoryFile => {
+    return { path: name, contentHash: createHash("sha256").update(text).digest("hex"), sizeBytes: text.length };
+  });
+  const store = new SegmentStore(dir, storeOptions);
+  const own = new RepositoryMemory(undefined, store, new SizedIndex(shape.routeSize));
+  await own.update(files);
+  const job = new EncodingJob({
+    ...{ memory: own, store, encoder, tokenizer, checkpoints: new Checkpoints(), log },
+    turn: (run) => run(),
+    read: async ({ path: name }) => texts.get(name),
+  });
+  const { tokensEncoded, ms } = await job.run();
+
+  const replicated = new ReplicatedStore(dir, storeOptions);
+  const copies = (nTokens: number) =>
+    Array.from({ length: Math.ceil(nTokens / own.nTokens) * files.length }, (_, i): RepositoryFile => {
+      const { path: name, contentHash, sizeBytes } = files[i % files.length];
+      const copy = Math.floor(i / files.length);
+      return { path: `${copy}/${name}`, contentHash: `${contentHash} ${copy}`, sizeBytes };
+    });
+  const memories = {} as Record<keyof typeof SIZES, RepositoryMemory>;
+  let [reopenMs, indexMs] = [0, 0];
+  for (const [name, nTokens] of Object.entries(SIZES) as [keyof typeof SIZES, number][]) {
+    const index = new SizedIndex(shape.routeSize);
+    memories[name] = new RepositoryMemory(undefined, replicated, index);
+    const list = copies(nTokens);
+    reopenMs = await timed(() => memories[name].update(list));
+    indexMs = await timed(() => index.settled());
+  }
+
+  const all = tokenizer.encode([...texts.values()].join("\n"));
+  const question = (round: number) => all.slice(round * QUESTION_TOKENS, (round + 1) * QUESTION_TOKENS);
+  /** From a question to the logits of its answer's first token; then some more tokens. */
+  const ask = async (memory: RepositoryMemory, ids: readonly number[]) => {
+    const startMs = performance.now();
+    const query = await encoder.query(ids);
+    const context = new PlacedContext(memory, {
+      places: [],
+      query,
+      maxTokens: MEMORY_TOKENS,
+      layer: encoder.routeLayer,
+    });
+    const rows = context.rows((tokens) => encoder.rows(tokens));
+    const placed = { at: 0, nTokens: context.nTokens, rows };
+    const answering = encoder.readerOf(placed, (shares) => context.look(shares));
+    const sampler = new Sampler();
+    const text = [...ids, sampler.next(await answering.readText(ids), [])];
+    const firstMs = performance.now() - startMs;
+    const decodeMs = await timed(async () => {
+      for (let i = 0; i < DECODE_TOKENS; i++) text.push(sampler.next(await answering.readText(text), []));
+    });
+    return { firstMs, decodeMs: decodeMs / DECODE_TOKENS };
+  };
+  const times = { small: [], decoding: [], large: [] } as Record<keyof typeof SIZES, Awaited<ReturnType<typeof ask>>[]>;
+  let round = 0;
+  await ask(memories.small, question(round++));
+  for (let i = 0; i < ROUNDS; i++) {
+    for (const [name, memory] of Object.entries(memories) as [keyof typeof SIZES, RepositoryMemory][]) {
+      times[name].push(await ask(memory, question(round++)));
+    }
+  }
+  const rssBytes = process.memoryUsage.rss();
+  await decoder.close();
+  model.close();
+  file.close();
+  const first = (name: keyof typeof SIZES) => median(times[name].map(({ firstMs }) => firstMs));
+  const decode = (name: keyof typeof SIZES) => median(times[name].map(({ decodeMs }) => decodeMs));
+  return {
+    encodeRate: (1000 * tokensEncoded) / ms,
+    bytesPerToken: segmentBytes(10_000, shape) / 10_000,
+    ...{ reopenMs, indexMs, rssBytes },
+    firstTokenMs: { small: first("small"), large: first("large") },
+    decodeMs: { decoding: decode("decoding"), large: decode("large") },
+    llamaMs: await packedMs(path, all),
+  };
+}
+
+/** How long llama.cpp reads a packed prompt; null where it is not installed. */
+async function packedMs(path: string, ids: readonly number[]): Promise<number | null> {
+  const llama = await Llama.open(path, { ...options, contextLength: PACKED_TOKENS + 64 });
+  if (!llama) return null;
+  const packed = Array.from({ length: PACKED_TOKENS }, (_, i) => ids[i % ids.length]);
+  await llama.read(packed.slice(0, 8), 0);
+  const ms = await timed(async () => {
+    for (let at = 0; at < PACKED_TOKENS; at += RUN_TOKENS) await llama.read(packed.slice(at, at + RUN_TOKENS), at);
+  });
+  await llama.close();
+  return ms;
+}
+
+async function timed(work: () => unknown): Promise<number> {
+  const startMs = performance.now();
+  await work();
+  return performance.now() - startMs;
+}
+
+/** All rows. Needs the tokenizer data that the random model is made with; takes about ten minutes. */
+export function benchPlaced(): Row[] {
+  const dir = mkdtempSync(join(tmpdir(), "longsight-bench-"));
+  try {
+    const path = join(dir, "random.gguf");
+    makeRandomModel(path);
+    const env = { ...process.env, LONGSIGHT_CACHE: join(dir, "cache") };
+    const args = ["--disable-warning=ExperimentalWarning", fileURLToPath(import.meta.url), path, join(dir, "store")];
+    const output = execFileSync(process.execPath, args, { encoding: "utf8", env });
+    const { firstTokenMs, decodeMs, llamaMs, ...measured } = JSON.parse(output) as Measured;
+    const dense = 24 * 2 * 64 * 2 * 2;
+    return [
+      told("0.5B Q4_0: encoding into memory", measured.encodeRate, "tokens/s"),
+      atLeast("0.5B Q4_0: bytes for a token, f16 / in memory", dense / measured.bytesPerToken, "x", 4),
+      atMost("0.5B Q4_0: re-opening 1M replicated tokens", measured.reopenMs / 1000, "s", 1),
+      told("0.5B Q4_0: making its index, meanwhile in use", measured.indexMs / 1000, "s"),
+      told("0.5B Q4_0: first token over 1M replicated tokens", firstTokenMs.large / 1000, "s"),
+      atMost("0.5B Q4_0: first token over 1M / over 10K tokens", firstTokenMs.large / firstTokenMs.small, "x", 1.3),
+      ...(llamaMs === null
+        ? []
+        : [
+            told("llama.cpp: reading 8K packed tokens", llamaMs / 1000, "s"),
+            atLeast("llama.cpp: reading 8K / first token over 1M", llamaMs / firstTokenMs.large, "x", 40),
+          ]),
+      atLeast("0.5B Q4_0: decode over 1M / over 4K tokens", decodeMs.decoding / decodeMs.large, "x", 0.9),
+      atMost("0.5B Q4_0: memory with 1M tokens", measured.rssBytes / 1e9, "GB", 1.6),
+    ];
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  if (process.argv.length > 2) {
+    console.log(JSON.stringify(await measure(process.argv[2], process.argv[3])));
+    // llama.cpp's library keeps threads of its own.
+    process.exit(0);
+  }
+  const { formatRows } = await import("./rows.ts");
+  console.log(formatRows(benchPlaced()));
+}
