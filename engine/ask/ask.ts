@@ -100,7 +100,9 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
     return found(answer, citations);
   }
   const recalled = await deps.chatModel.recall?.(question, citations, options.signal);
-  const room = { ...deps.chatModel, ...(recalled && { contextTokens: recalled.contextTokens }) };
+  const { chatModel } = deps;
+  const countTokens = (text: string) => chatModel.countTokens(text);
+  const room = { contextTokens: recalled?.contextTokens ?? chatModel.contextTokens, countTokens };
   const { messages, nGiven } = groundedPrompt(question, citations, room, recalled?.holds);
   const answer = await generateAnswer(recalled ?? deps.chatModel, messages, nGiven, options);
   const given = citations.slice(0, Math.max(nGiven, ...citedNumbers(answer)));

@@ -25,7 +25,7 @@ import { Decoder } from "../../engine/runtime/decoder.ts";
 import { DecoderMemory } from "../../engine/runtime/decoder-memory.ts";
 import { DecoderReader } from "../../engine/runtime/decoder-reader.ts";
 import { Sampler } from "../../engine/runtime/sampler.ts";
-import { Llama } from "./llama.ts";
+import { Llama, MAX_RUN_TOKENS } from "./llama.ts";
 import { makeRandomModel } from "./make-random-model.ts";
 import { atLeast, atMost, median, type Row, told } from "./rows.ts";
 
@@ -38,8 +38,6 @@ const MEMORY_TOKENS = 3072;
 const QUESTION_TOKENS = 64;
 const DECODE_TOKENS = 16;
 const PACKED_TOKENS = 8192;
-/** Of llama.cpp, its default. */
-const RUN_TOKENS = 512;
 const ROUNDS = 3;
 
 /** Has the segment of a file under "hash copy" too, for every copy. */
@@ -161,7 +159,8 @@ async function packedMs(path: string, ids: readonly number[]): Promise<number | 
   const packed = Array.from({ length: PACKED_TOKENS }, (_, i) => ids[i % ids.length]);
   await llama.read(packed.slice(0, 8), 0);
   const ms = await timed(async () => {
-    for (let at = 0; at < PACKED_TOKENS; at += RUN_TOKENS) await llama.read(packed.slice(at, at + RUN_TOKENS), at);
+    for (let at = 0; at < PACKED_TOKENS; at += MAX_RUN_TOKENS)
+      await llama.read(packed.slice(at, at + MAX_RUN_TOKENS), at);
   });
   await llama.close();
   return ms;
