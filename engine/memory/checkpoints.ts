@@ -3,9 +3,8 @@
  * edit is copied, and encoding goes on from the last state before it. Kept in memory only: the first edit of a long file
  * encodes all of it, later ones their rest.
  */
-import type { HybridState } from "../runtime/hybrid-state.ts";
 import { commonPrefix } from "../runtime/reader.ts";
-import type { Resumption } from "./file-encoder.ts";
+import type { EncoderState, Resumption } from "./file-encoder.ts";
 
 export interface CheckpointOptions {
   /** Between two states of a file. */
@@ -22,12 +21,12 @@ interface Version {
   readonly id: string;
   readonly ids: readonly number[];
   /** Shortest first. */
-  readonly states: readonly HybridState[];
+  readonly states: readonly EncoderState[];
 }
 
 export interface Recorder {
-  readonly states: readonly HybridState[];
-  readonly take: (state: HybridState) => void;
+  readonly states: readonly EncoderState[];
+  readonly take: (state: EncoderState) => void;
 }
 
 export class Checkpoints {
@@ -53,7 +52,7 @@ export class Checkpoints {
   recorder(path: string, resumption: Resumption | undefined): Recorder {
     const start = resumption?.state.nTokens ?? 0;
     const states = this.#versions.get(path)?.states.filter(({ nTokens }) => nTokens <= start) ?? [];
-    const take = (state: HybridState) => {
+    const take = (state: EncoderState) => {
       if (state.nTokens - (states.at(-1)?.nTokens ?? 0) >= this.#options.spacingTokens) states.push(state.fork());
     };
     return { states, take };
@@ -73,4 +72,4 @@ export class Checkpoints {
   }
 }
 
-const bytesOf = (states: readonly HybridState[]) => states.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+const bytesOf = (states: readonly EncoderState[]) => states.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

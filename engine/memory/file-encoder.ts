@@ -1,7 +1,6 @@
 /** Encodes one file into a segment. */
 import type { EncodeOptions } from "../runtime/hybrid-encoder.ts";
 import type { StoredTokens } from "../runtime/hybrid-memory.ts";
-import type { HybridState } from "../runtime/hybrid-state.ts";
 import { type LineRange, SegmentDamage, type SegmentWriter } from "./segment.ts";
 import type { SegmentStore } from "./segment-store.ts";
 
@@ -10,7 +9,16 @@ export interface BlockEncoder {
   /** The ids of a file as memory sees it: its path, a line break, its text. */
   fileIds(path: string, text: string): number[];
   /** Every part but the last holds whole blocks. Errors: cancelled, observed between two session runs. */
-  encodeParts(ids: readonly number[], options: EncodeOptions): AsyncIterable<EncodedPart>;
+  encodeParts(ids: readonly number[], options?: EncodeOptions<EncoderState>): AsyncIterable<EncodedPart>;
+}
+
+/** What an encoder needs to go on reading behind the first `nTokens` of a file. */
+export interface EncoderState {
+  readonly nTokens: number;
+  readonly sizeBytes: number;
+  fork(): EncoderState;
+  /** Gets the blocks before it, in order, where they are part of what it needs. */
+  take?(block: number, tokens: StoredTokens): void;
 }
 
 export interface EncodedPart {
@@ -31,7 +39,7 @@ export interface FileToEncode {
 
 /** Where an earlier version of a file, with the same tokens up to here, was left. */
 export interface Resumption {
-  readonly state: HybridState;
+  readonly state: EncoderState;
   /** The earlier version's segment. */
   readonly id: string;
 }
@@ -45,7 +53,7 @@ export async function encodeFile(
   file: FileToEncode,
   encoder: BlockEncoder,
   store: SegmentStore,
-  options: EncodeOptions,
+  options: EncodeOptions<EncoderState>,
   resumption?: Resumption,
 ): Promise<void> {
   const { blockSize } = store.shape;
@@ -83,7 +91,9 @@ function copyBlocks(
   try {
     for (let block = 0; block * blockSize < state.nTokens; block++) {
       const landmark = old.landmarks.subarray(block * routeSize, (block + 1) * routeSize);
-      writer.append(old.segment.read(block), landmark, lines[block]);
+      const tokens = old.segment.read(block);
+      state.take?.(block, tokens);
+      writer.append(tokens, landmark, lines[block]);
     }
     return true;
   } catch (error) {

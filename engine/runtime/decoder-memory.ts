@@ -80,14 +80,17 @@ export class DecoderMemory {
   }
 
   /** Reads a file, one run after another. Errors: cancelled, observed between two runs. */
-  async *encodeParts(ids: readonly number[], { signal, turn = (run) => run() }: EncodeOptions = {}) {
+  async *encodeParts(ids: readonly number[], options: EncodeOptions<RunState> = {}) {
+    const { signal, turn = (run) => run(), from, onState } = options;
     // What later runs see: the first one, and the latest.
-    const seen: PlacelessRows[] = [];
-    for (let start = 0; start < ids.length; start += RUN_TOKENS) {
+    const runs = from?.seen().map((blocks) => blocks.map((block) => this.rows(block))) ?? [];
+    const seen: Seen = { runs, borrower: {} };
+    for (let start = from?.nTokens ?? 0; start < ids.length; start += RUN_TOKENS) {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
       const rows = await turn(() => this.#encodeRun(ids.slice(start, start + RUN_TOKENS), start, seen));
-      seen.push(rows);
-      if (seen.length > this.#seenRuns) seen.splice(1, 1);
+      runs.push([rows]);
+      if (runs.length > this.#seenRuns) runs.splice(1, 1);
+      if (rows.n === RUN_TOKENS) onState?.(new RunState(start + RUN_TOKENS, this.#seenRuns));
       yield new DecodedPart(rows, this.#offsets, this.shape, this.routeLayer);
     }
   }
@@ -133,15 +136,56 @@ export class DecoderMemory {
     return new PlacedReader(this.#parts.reader, this.#parts.decoder, placed, { layer: this.routeLayer, onLook });
   }
 
-  async #encodeRun(ids: readonly number[], start: number, seen: readonly PlacelessRows[]): Promise<PlacelessRows> {
+  async #encodeRun(ids: readonly number[], start: number, seen: Seen): Promise<PlacelessRows> {
     const { reader, decoder } = this.#parts;
-    const nSeen = seen.length * RUN_TOKENS;
+    const earlier = seen.runs.flat();
+    const nSeen = earlier.reduce((sum, { n }) => sum + n, 0);
     // While all earlier runs are seen they stand in the cache already, unless others have used it.
-    if (!reader.lend(this) || nSeen < start) {
-      for (const [i, rows] of seen.entries()) decoder.place(i * RUN_TOKENS, rows);
+    if (!reader.lend(seen.borrower) || nSeen < start) {
+      let at = 0;
+      for (const rows of earlier) {
+        decoder.place(at, rows);
+        at += rows.n;
+      }
     }
     await decoder.run(ids, nSeen, []);
     return decoder.take(nSeen, ids.length);
+  }
+}
+
+/** What one reading of a file has read that the next run sees, and for whom it lends the decoder. */
+interface Seen {
+  readonly runs: PlacelessRows[][];
+  readonly borrower: object;
+}
+
+/** Where reading a file can go on: it needs the stored blocks of the runs that the next one sees. */
+export class RunState {
+  readonly nTokens: number;
+  /** Its blocks lie in the store. */
+  readonly sizeBytes = 0;
+  readonly #seenRuns: number;
+  /** By run. */
+  readonly #blocks = new Map<number, StoredTokens[]>();
+
+  constructor(nTokens: number, seenRuns: number) {
+    this.nTokens = nTokens;
+    this.#seenRuns = seenRuns;
+  }
+
+  fork(): RunState {
+    return new RunState(this.nTokens, this.#seenRuns);
+  }
+
+  take(block: number, tokens: StoredTokens): void {
+    const run = Math.floor((block * BLOCK_TOKENS) / RUN_TOKENS);
+    const isSeen = run === 0 || run > this.nTokens / RUN_TOKENS - this.#seenRuns;
+    if (isSeen) this.#blocks.set(run, [...(this.#blocks.get(run) ?? []), tokens]);
+  }
+
+  /** The blocks of each run that the next one sees. */
+  seen(): StoredTokens[][] {
+    return [...this.#blocks.values()];
   }
 }
 

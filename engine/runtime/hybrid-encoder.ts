@@ -29,15 +29,15 @@ export interface CodeSpan {
   readonly text: string;
 }
 
-export interface EncodeOptions {
+export interface EncodeOptions<State = HybridState> {
   /** Observed between two session runs. */
   readonly signal?: AbortSignal;
   /** Runs a session run when its turn has come. */
   readonly turn?: <T>(run: () => Promise<T>) => Promise<T>;
   /** The state after a beginning of the sequence: reading goes on there. It is moved on. */
-  readonly from?: HybridState;
+  readonly from?: State;
   /** Called after each run with the state behind it, which the next run moves on. */
-  readonly onState?: (state: HybridState) => void;
+  onState?(state: State): void;
 }
 
 export class HybridEncoder {

@@ -34,9 +34,14 @@ async function encodedFolder(context: { after(hook: () => void): void }, files: 
   const encoder = new DecoderMemory({ config, weights, decoder, reader, tokenizer });
   const catalogue = Catalogue.open(join(dir, "catalogue"));
   context.after(() => catalogue.close());
+  let nRuns = 0;
   const open = () => {
     const { fingerprint, shape } = encoder;
-    const parts = { encoder, tokenizer, fingerprint, shape, turn: <T>(run: () => Promise<T>) => run() };
+    const turn = <T>(run: () => Promise<T>) => {
+      nRuns++;
+      return run();
+    };
+    const parts = { encoder, tokenizer, fingerprint, shape, turn };
     return new FolderMemory(root, parts, { dir: join(dir, "store"), log: () => {} });
   };
   const folder = open();
@@ -45,7 +50,7 @@ async function encodedFolder(context: { after(hook: () => void): void }, files: 
     return one.refresh(catalogue.files());
   };
   await refresh();
-  return { folder, open, refresh, write, dir, encoder, reader, tokenizer };
+  return { folder, open, refresh, write, dir, encoder, reader, tokenizer, runs: () => nRuns };
 }
 
 const FILES = { "a.md": STORY.repeat(6), "b.md": `The cat sat.\n${STORY}`, "c.md": "A big red ball.\n".repeat(20) };
@@ -130,3 +135,21 @@ test(
     await last.close();
   },
 );
+
+test("an edit of a long file costs its rest, and what stands before it is copied", storiesModels, async (context) => {
+  const long = STORY.repeat(80);
+  const { folder, refresh, write, runs, encoder } = await encodedFolder(context, { "a.md": long });
+  const nRuns = runs();
+  const { nTokens } = folder.status;
+  assert.ok(nTokens > 2500 && nRuns === Math.ceil(nTokens / 128), `${nRuns} runs of ${nTokens} tokens`);
+  const before = folder.memory.read(3)!;
+  write("a.md", `${long}The end.\n`);
+  assert.equal((await refresh())?.filesEncoded, 1);
+  const added = encoder.fileIds("a.md", `${long}The end.\n`).length - nTokens;
+  assert.equal(folder.status.nTokens, nTokens + added);
+  // States are kept for every 1,024 tokens.
+  assert.ok(runs() - nRuns <= 1024 / 128 + 1, `${runs() - nRuns} runs`);
+  const [{ segment, firstBlock }] = folder.memory.encoded();
+  assert.ok(segment.nBlocks > 40);
+  assert.deepEqual(folder.memory.read(firstBlock + 3), before);
+});

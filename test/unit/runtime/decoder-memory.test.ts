@@ -3,8 +3,9 @@ import { test } from "node:test";
 import { balancedPlan } from "../../../engine/attention/plan.ts";
 import type { ModelTokenizer } from "../../../engine/models/tokenizer/tokenizer.ts";
 import type { PlacelessRows } from "../../../engine/runtime/decoder.ts";
-import { DecoderMemory } from "../../../engine/runtime/decoder-memory.ts";
+import { DecoderMemory, type RunState } from "../../../engine/runtime/decoder-memory.ts";
 import { DecoderReader } from "../../../engine/runtime/decoder-reader.ts";
+import type { StoredTokens } from "../../../engine/runtime/hybrid-memory.ts";
 import { argmax, assertClose, relativeError } from "../close.ts";
 import { decoderFixtures, decoderForTest, openForTest, storiesModels } from "../decoder-golden.ts";
 
@@ -61,6 +62,42 @@ test("a file is encoded to the same blocks while the model answers in between, a
   for (const [i, { keys, values }] of disturbed.entries()) {
     assertClose(Float32Array.from(keys), Float32Array.from(alone.exact[i].keys), 1e-3, `keys of run ${i}`);
     assertClose(Float32Array.from(values), Float32Array.from(alone.exact[i].values), 1e-3, `values of run ${i}`);
+  }
+});
+
+test("two files that are encoded in turn do not see each other", async () => {
+  const { memory } = await open(decoderFixtures[0].path);
+  const files = [textOf(500, 5), textOf(500, 9)];
+  const alone = [await encoded(memory, files[0]), await encoded(memory, files[1])];
+  const readers = files.map((file) => memory.encodeParts(file));
+  for (let i = 0; i < alone[0].exact.length; i++) {
+    for (const [k, reader] of readers.entries()) {
+      const { value } = await reader.next();
+      assertClose(Float32Array.from(value!.rows.keys), Float32Array.from(alone[k].exact[i].keys), 1e-3, `run ${i}`);
+    }
+  }
+});
+
+test("encoding goes on behind stored blocks nearly as if it had read the file from its beginning", async () => {
+  const { memory } = await open(decoderFixtures[0].path);
+  const file = textOf(3000, 5);
+  const states: RunState[] = [];
+  const stored: StoredTokens[] = [];
+  const whole: PlacelessRows[] = [];
+  for await (const part of memory.encodeParts(file, { onState: (state) => states.push(state) })) {
+    whole.push(part.rows);
+    for (let at = 0; at < part.nTokens; at += 64) stored.push(part.stored(at, Math.min(at + 64, part.nTokens)));
+  }
+  for (const nTokens of [512, 2560]) {
+    const from = states.find((state) => state.nTokens === nTokens)!.fork();
+    for (let block = 0; block < nTokens / 64; block++) from.take(block, stored[block]);
+    const rest: PlacelessRows[] = [];
+    for await (const part of memory.encodeParts(file, { from })) rest.push(part.rows);
+    const expected = whole.slice(nTokens / 128);
+    assert.equal(rest.length, expected.length);
+    for (const [i, { keys }] of rest.entries()) {
+      assert.ok(relativeError(Float32Array.from(keys), Float32Array.from(expected[i].keys)) < 0.05);
+    }
   }
 });
 
