@@ -20,7 +20,6 @@ import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/f
 import { type FolderForecast as Forecast, forecastFolder } from "./memory/forecast.ts";
 import type { IndexResult } from "./memory/indexer.ts";
 import { openRemote } from "./memory/remote.ts";
-import type { RepositoryMemory } from "./memory/repository-memory.ts";
 import { memoryFingerprint } from "./memory/segment-store.ts";
 import type { PullResult, PushResult } from "./memory/sharing.ts";
 import type { MemoryTrace } from "./memory/trace.ts";
@@ -190,6 +189,12 @@ interface Shared {
 /** What can be wrong with a folder or the store of its index. */
 const FOLDER_ERRORS: readonly ErrorCode[] = ["bad-input", "not-found", "no-access", "disk-full"];
 
+/**
+ * Where users' models keep what they have encoded: apart, because a token of theirs is a hundred times as large and would
+ * push the shipped model's out.
+ */
+const MODEL_STORE = { folder: "model-memory", quotaBytes: 16 * 2 ** 30 };
+
 const COMPLETION_TOKENS = 64;
 const GENERATED_TOKENS = 256;
 
@@ -307,8 +312,12 @@ export class Engine {
         : await this.#use(
             model,
             PRIORITY.chat,
-            async (loaded) =>
-              answer(chatModelOf(loaded, isScoped ? undefined : await this.#recalledBy(open, model, loaded))),
+            async (loaded) => {
+              const recalled = isScoped ? undefined : await this.#recalledBy(open, model, loaded);
+              const answered = await answer(chatModelOf(loaded, recalled?.memory));
+              if (recalled) this.#encodeBehind(open, recalled, answered.citations);
+              return answered;
+            },
             work,
           );
     const { citations, total } = result.timingsMs;
@@ -493,16 +502,22 @@ export class Engine {
     });
   }
 
-  /** What a user's model has in memory of a folder, if that is how it reads; what is missing is encoded behind its work. */
-  async #recalledBy(open: OpenFolder, model: string, loaded: LoadedModel): Promise<RepositoryMemory | undefined> {
+  /** What a user's model has in memory of a folder, if that is how it reads. */
+  async #recalledBy(open: OpenFolder, model: string, loaded: LoadedModel): Promise<FolderMemory | undefined> {
     if (loaded.reading?.way !== "memory") return undefined;
     const folderMemory = this.#memoryOfModel(open, model, loaded);
     await folderMemory.attach(open.catalogue.files());
-    const { encoding, filesEncoded, filesTotal } = folderMemory.status;
-    if (this.#shared.encodesInBackground && encoding === null && filesEncoded < filesTotal) {
-      void quietly(open, () => folderMemory.refresh(open.catalogue.files()));
-    }
-    return folderMemory.memory;
+    return folderMemory;
+  }
+
+  /** Encodes what a user's model lacks of a folder behind its other work, what was just cited first. */
+  #encodeBehind(open: OpenFolder, folderMemory: FolderMemory, cited: readonly Citation[]): void {
+    const missing = new Set(folderMemory.memory.missing.map(({ path }) => path));
+    const first = new Set(cited.map(({ file }) => file).filter((file) => missing.has(file)));
+    const isUnderWay = folderMemory.status.encoding !== null;
+    if (!this.#shared.encodesInBackground || missing.size === 0 || (isUnderWay && first.size === 0)) return;
+    const files = open.catalogue.files().toSorted((a, b) => Number(first.has(b.path)) - Number(first.has(a.path)));
+    void quietly(open, () => folderMemory.refresh(files));
   }
 
   /** What a model that reads from memory has before it while it answers a chat about a folder. */
@@ -515,12 +530,12 @@ export class Engine {
   ): Promise<Recollection | undefined> {
     const open = this.#open(folder);
     if (!open.isIndexed) await this.#index(open, { signal: work.signal });
-    const memory = await this.#recalledBy(open, model, loaded);
+    const recalled = await this.#recalledBy(open, model, loaded);
     const question = messages.at(-1)?.content ?? "";
     const places = placesFor(question, open.catalogue);
     const { encoder } = loaded;
-    if (!encoder || !memory || places.length === 0) return undefined;
-    return Recollection.find({ ...loaded, encoder }, memory, { question, places }, work.signal);
+    if (!encoder || !recalled || places.length === 0) return undefined;
+    return Recollection.find({ ...loaded, encoder }, recalled.memory, { question, places }, work.signal);
   }
 
   #memoryOfModel(open: OpenFolder, model: string, { encoder, tokenizer }: LoadedModel): FolderMemory {
@@ -529,7 +544,8 @@ export class Engine {
     const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) =>
       this.#use(model, PRIORITY.indexing, run, { signal });
     const { fingerprint, shape } = encoder;
-    return open.memoryOf(model, () => new FolderMemory(open.path, { encoder, tokenizer, fingerprint, shape, turn }));
+    const parts = { encoder, tokenizer, fingerprint, shape, turn };
+    return open.memoryOf(model, () => new FolderMemory(open.path, parts, MODEL_STORE));
   }
 
   #use<T>(

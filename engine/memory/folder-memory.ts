@@ -33,7 +33,8 @@ export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "tokenizer" 
 }
 
 export interface FolderMemoryOptions {
-  /** Where segments lie, by default in the user's cache, shared by all folders. */
+  /** Where segments lie: a folder in the user's cache, shared by all folders, or one elsewhere. */
+  readonly folder?: string;
   readonly dir?: string;
   /** The most that segments may take on disk. */
   readonly quotaBytes?: number;
@@ -70,7 +71,12 @@ export class FolderMemory {
   /** Opens the memory of a folder, empty until the first `refresh`. Errors: no-access, disk-full. */
   constructor(root: string, model: MemoryModel, options: FolderMemoryOptions = {}) {
     const { encoder, tokenizer, turn, fingerprint, shape, router } = model;
-    const { dir = join(cacheDir(), "memory"), quotaBytes = QUOTA_BYTES, log = console.error } = options;
+    const {
+      folder = "memory",
+      dir = join(cacheDir(), folder),
+      quotaBytes = QUOTA_BYTES,
+      log = console.error,
+    } = options;
     const store = new SegmentStore(dir, { fingerprint, shape, quotaBytes, log });
     const memory = new RepositoryMemory(router, store, new SizedIndex(shape.routeSize));
     const checkpoints = new Checkpoints();

@@ -1,0 +1,73 @@
+/** What answers are written from where a model reads from memory. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { Engine } from "../../../engine/engine.ts";
+import { openModel } from "../../../engine/models/open-model.ts";
+import { writeReading } from "../../../engine/runtime/reading.ts";
+import { randomChatModel } from "../random-chat-model.ts";
+import { folderWith, PROJECT } from "../run-cli.ts";
+
+process.env.LONGSIGHT_CACHE = mkdtempSync(join(tmpdir(), "longsight-recollection-"));
+after(() => rmSync(process.env.LONGSIGHT_CACHE!, { recursive: true, force: true }));
+
+test("a model that reads from memory answers from blocks, names them and shows where it looked", async (context) => {
+  const [folder, path] = [folderWith(PROJECT), randomChatModel()];
+  context.after(() => {
+    for (const one of [folder, path]) rmSync(one, { recursive: true });
+  });
+  const model = await openModel(path);
+  const engine = new Engine();
+  context.after(() => engine.close());
+  const params = { folder, question: "who takes the oldest job from the queue?", model: path };
+  assert.equal((await engine.ask(params)).memory, undefined);
+  await engine.close();
+
+  writeReading(model.weights.fingerprint, { way: "memory", plan: "balanced" });
+  model.close();
+  const again = new Engine();
+  context.after(() => again.close());
+  // Nothing is encoded yet: text serves.
+  assert.equal((await again.ask(params)).memory, undefined);
+  assert.equal((await again.encode(folder, {}, path))?.filesEncoded, Object.keys(PROJECT).length);
+  const { memory, citations } = await again.ask(params);
+  assert.equal(citations[0].file, "src/queue.ts");
+  const [{ blocks, looks }] = memory!.layers;
+  assert.ok(looks > 0);
+  assert.ok(blocks.some((block) => block.path === "src/queue.ts" && block.mass > 0));
+  const mass = blocks.reduce((sum, block) => sum + block.mass, 0);
+  assert.ok(mass > 0 && mass < 1);
+  for (const { file, text } of citations) assert.ok(PROJECT[file].includes(text));
+  // Where the user has said where to look, nothing else is brought in.
+  assert.equal((await again.ask({ ...params, paths: ["src/queue.ts"] })).memory, undefined);
+  const chat = { model: path, folder, maxTokens: 12 };
+  const turn = await again.generate({ ...chat, prompt: [{ role: "user", content: params.question }] });
+  assert.ok(turn.memory?.layers[0].blocks.some((block) => block.path === "src/queue.ts"));
+  assert.equal((await again.generate({ ...chat, prompt: [{ role: "user", content: "and?" }] })).memory, undefined);
+  await assert.rejects(again.generate({ model: path, prompt: "a", plan: "quick" }), { code: "bad-input" });
+  assert.ok((await again.generate({ model: path, prompt: "a", plan: "fast", maxTokens: 2 })).nTokens <= 2);
+});
+
+test("what a model that reads from memory lacks is encoded behind its answers", async (context) => {
+  // Not what the test before has encoded.
+  const files = { ...PROJECT, "src/queue.ts": `${PROJECT["src/queue.ts"]}// The end.\n` };
+  const [folder, path] = [folderWith(files), randomChatModel()];
+  const model = await openModel(path);
+  writeReading(model.weights.fingerprint, { way: "memory", plan: "fast" });
+  model.close();
+  const engine = new Engine({ encodesInBackground: true });
+  context.after(async () => {
+    await engine.close();
+    for (const one of [folder, path]) rmSync(one, { recursive: true });
+  });
+  const params = { folder, question: "who takes the oldest job from the queue?", model: path };
+  assert.equal((await engine.ask(params)).memory, undefined);
+  for (;;) {
+    const { memory } = await engine.ask(params);
+    if (memory?.layers[0].blocks.some((block) => block.path === "src/queue.ts")) break;
+    await delay(20);
+  }
+});
