@@ -64,10 +64,10 @@ test("what a model that reads from memory lacks is encoded behind its answers", 
     for (const one of [folder, path]) rmSync(one, { recursive: true });
   });
   const params = { folder, question: "who takes the oldest job from the queue?", model: path };
-  assert.equal((await engine.ask(params)).memory, undefined);
-  for (;;) {
+  const isRecalled = async () => {
     const { memory } = await engine.ask(params);
-    if (memory?.layers[0].blocks.some((block) => block.path === "src/queue.ts")) break;
-    await delay(20);
-  }
+    return memory?.layers[0].blocks.some((block) => block.path === "src/queue.ts") ?? false;
+  };
+  assert.equal(await isRecalled(), false);
+  while (!(await isRecalled())) await delay(20);
 });
