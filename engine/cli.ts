@@ -33,7 +33,7 @@ Options: --json    one JSON value on stdout
          --model <file or folder>    a GGUF file or safetensors folder instead of the shipped model
          complete: --max-tokens N
          generate: --max-tokens N --temperature T --top-k K --top-p P --min-p P --repetition-penalty R --seed S
-                   --stop TEXT (may be given several times) --chat --plan exact|balanced|fast
+                   --stop TEXT (may be given several times) --chat --plan exact|balanced|fast|split
                    --folder F, which a chat model that reads from memory looks at`;
 
 /** Paths are relative to where the user typed the command, which npm keeps in INIT_CWD. */

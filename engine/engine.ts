@@ -10,7 +10,7 @@ import { clientChatModel } from "./ask/client-model.ts";
 import type { ChatModel } from "./ask/grounded.ts";
 import { Recollection } from "./ask/recollection.ts";
 import { scopedCatalogue } from "./ask/scope.ts";
-import { bestReading, type CheckRow, checkReading } from "./ask/self-check.ts";
+import { bestReading, type CheckRow, checkReading, gatesOf } from "./ask/self-check.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
 import type { CopyIndex } from "./complete/copy-index.ts";
@@ -30,9 +30,17 @@ import type { ToolCall, ToolDefinition } from "./models/tool-calls.ts";
 import { type OpenFolder, OpenFolders } from "./open-folders.ts";
 import { type ChatTurn, chat } from "./runtime/chat.ts";
 import { generate } from "./runtime/generate.ts";
-import { DEFAULT_MODEL, type LoadedModel, withPlan } from "./runtime/loaded-model.ts";
+import { DEFAULT_MODEL, type LoadedModel, PROBING, withPlan } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
-import { DEFAULT_READING, PLAN_NAMES, type Reading, readingOf, type Way, writeReading } from "./runtime/reading.ts";
+import {
+  DEFAULT_READING,
+  PLAN_NAMES,
+  type Reading,
+  readingOf,
+  type Way,
+  writeGates,
+  writeReading,
+} from "./runtime/reading.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
 
@@ -131,7 +139,7 @@ export interface GenerateParams extends SamplingOptions {
   /** What the model may call in a chat; `mustCallTool`: it has to. */
   readonly tools?: readonly ToolDefinition[];
   readonly mustCallTool?: boolean;
-  /** How the model attends, in place of what its check has found: exact, balanced or fast. */
+  /** How the model attends, in place of what its check has found: exact, balanced, fast or split. */
   readonly plan?: string;
   readonly maxTokens?: number;
   readonly stop?: readonly string[];
@@ -399,6 +407,7 @@ export class Engine {
     let fingerprint = "";
     let name = "";
     for (const [i, plan] of PLAN_NAMES.entries()) {
+      if (plan === "split" && !(await this.#splitHeads(path, fingerprint, work))) continue;
       const onProgress = (done: number, total: number) =>
         work.onProgress?.({
           kind: "work",
@@ -424,6 +433,13 @@ export class Engine {
     // It takes up what was found when it is loaded next.
     await this.#shared.models.unload(path);
     return { model: name, rows, chosen: { way: chosen.way, plan: chosen.plan }, isGuessing: best === undefined };
+  }
+
+  /** Finds out which heads of a model need far tokens; false where it cannot be told. */
+  async #splitHeads(path: string, fingerprint: string, work: Work): Promise<boolean> {
+    const gates = await this.#use(withPlan(path, PROBING), PRIORITY.chat, gatesOf, work);
+    if (gates) writeGates(fingerprint, gates);
+    return gates !== undefined;
   }
 
   /** What a model file holds and needs. */

@@ -44,6 +44,21 @@ const FILES_TOKENS = 3072;
 /** Of a small model's context; the rest is for questions. */
 const FILES_SHARE = 0.75;
 
+/** A text that is several times longer than what streaming heads see, to tell the heads apart by. */
+const MIN_GATE_TOKENS = 1024;
+
+/**
+ * How much each head of a model loaded for probing needs far tokens; undefined where its context is too short to tell.
+ */
+export async function gatesOf({ encoder, reader, tokenizer, estimateGates }: LoadedModel) {
+  if (!encoder || !estimateGates) return undefined;
+  const { files } = madeUpFiles(roomOf(reader), (text) => tokenizer.encode(text).length);
+  const ids = files.flatMap(({ path, text }) => encoder.fileIds(path, text)).slice(0, roomOf(reader));
+  return ids.length < MIN_GATE_TOKENS ? undefined : estimateGates(ids);
+}
+
+const roomOf = ({ contextLength }: TextReader) => Math.min(FILES_TOKENS, Math.floor(FILES_SHARE * contextLength));
+
 /** Runs the check on a loaded model. Errors: unsupported for models without plans, cancelled. */
 export async function checkReading(model: LoadedModel, options: CheckOptions = {}): Promise<CheckRow[]> {
   const { encoder, reader, tokenizer, reading } = model;
@@ -53,8 +68,7 @@ export async function checkReading(model: LoadedModel, options: CheckOptions = {
       "The shipped model reads repositories as it was trained to; check another.",
     );
   }
-  const room = Math.min(FILES_TOKENS, Math.floor(FILES_SHARE * reader.contextLength));
-  const { files, questions } = madeUpFiles(room, (text) => tokenizer.encode(text).length);
+  const { files, questions } = madeUpFiles(roomOf(reader), (text) => tokenizer.encode(text).length);
   const texts = files.map(({ path, text }) => encoder.fileIds(path, text));
   const stored = await encode(encoder, texts, options.signal);
   const nTokens = texts.reduce((sum, ids) => sum + ids.length, 0);

@@ -52,7 +52,7 @@ const ALL: BlockPlan = { kind: "all" };
 
 /** The preset `exact`: what the model computes with full attention. */
 export function exactPlan(config: DecoderConfig): AttentionPlan {
-  const heads = rolesOf(config, undefined);
+  const heads = rolesOf(config, undefined, []);
   return { layers: heads.map((roles) => ({ heads: roles, blocks: ALL })), ...STREAMING, refresh: EVERY_TOKEN };
 }
 
@@ -65,7 +65,7 @@ export type HeadGates = readonly (readonly number[])[];
  */
 export function balancedPlan(config: DecoderConfig, gates?: HeadGates): AttentionPlan {
   const choosing = [Math.min(2, config.nLayers - 1), Math.round(0.4 * config.nLayers)];
-  const layers = rolesOf(config, gates).map((heads, layer): LayerPlan => {
+  const layers = rolesOf(config, gates, choosing).map((heads, layer): LayerPlan => {
     if (layer < choosing[0]) return { heads, blocks: ALL };
     const budget = 64;
     if (choosing.includes(layer)) return { heads, blocks: { kind: "select", selector: "attention", budget } };
@@ -80,7 +80,7 @@ export function balancedPlan(config: DecoderConfig, gates?: HeadGates): Attentio
  */
 export function fastPlan(config: DecoderConfig, gates?: HeadGates): AttentionPlan {
   const choosing = [0, Math.min(2, config.nLayers - 1), Math.round(0.4 * config.nLayers)];
-  const layers = rolesOf(config, gates).map((heads, layer): LayerPlan => {
+  const layers = rolesOf(config, gates, choosing).map((heads, layer): LayerPlan => {
     const budget = layer < config.nLayers / 3 ? 40 : layer < (2 * config.nLayers) / 3 ? 28 : 20;
     if (choosing.includes(layer)) return { heads, blocks: { kind: "select", selector: "mean", budget } };
     return { heads, blocks: { kind: "reuse", budget } };
@@ -88,17 +88,29 @@ export function fastPlan(config: DecoderConfig, gates?: HeadGates): AttentionPla
   return { layers, ...STREAMING, refresh: { maxTokens: 8, minCosine: 0.8 } };
 }
 
-/** The presets by name. */
-export const PLANS = { exact: exactPlan, balanced: balancedPlan, fast: fastPlan } as const;
+/** The presets by name; `split` is `balanced` with the heads split by gates, which it needs. */
+export const PLANS = {
+  exact: exactPlan,
+  balanced: (config: DecoderConfig) => balancedPlan(config),
+  fast: (config: DecoderConfig) => fastPlan(config),
+  split: balancedPlan,
+} as const;
 export type PlanName = keyof typeof PLANS;
 
-function rolesOf({ nLayers, nKvHeads }: DecoderConfig, gates: HeadGates | undefined): HeadRole[][] {
+/** In the layers that choose, at least the head that needs far tokens most retrieves. */
+function rolesOf(
+  { nLayers, nKvHeads }: DecoderConfig,
+  gates: HeadGates | undefined,
+  choosing: readonly number[],
+): HeadRole[][] {
   if (gates && (gates.length !== nLayers || gates.some((layer) => layer.length !== nKvHeads))) {
     throw refused(`describes other heads than the model's ${nLayers} x ${nKvHeads}; learn the gates of this model`);
   }
-  return Array.from({ length: nLayers }, (_, layer) =>
-    Array.from({ length: nKvHeads }, (_, head) => ((gates?.[layer][head] ?? 1) >= 0.5 ? "retrieval" : "streaming")),
-  );
+  return Array.from({ length: nLayers }, (_, layer) => {
+    const ofLayer = gates?.[layer] ?? new Array<number>(nKvHeads).fill(1);
+    const bar = choosing.includes(layer) ? Math.min(0.5, Math.max(...ofLayer)) : 0.5;
+    return ofLayer.map((gate) => (gate >= bar ? "retrieval" : "streaming"));
+  });
 }
 
 /** Blocks that are always chosen: the first, the last two. A smaller budget would leave out the text's own end. */

@@ -1,10 +1,11 @@
 /**
- * A user's model as the encoder of files: keys without positions and values of all its retrieval heads, in int8. A file
+ * A user's model as the encoder of files: keys without positions and values of its retrieval heads, in int8. A file
  * is read in runs; each sees the file's first run and the latest ones, at positions from 0 on, so that a file of any
  * length is read within the model's context and at a constant rate. A file that is no longer than they are is read
  * exactly as a text of its own.
  */
 import { createHash } from "node:crypto";
+import type { AttentionPlan } from "../attention/plan.ts";
 import { fromSlots } from "../attention/slots.ts";
 import { LongsightError } from "../errors.ts";
 import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
@@ -38,6 +39,8 @@ export interface PlacedShape {
 export interface DecoderMemoryParts {
   readonly config: DecoderConfig;
   readonly weights: Weights;
+  /** What the decoder attends by. */
+  readonly plan: AttentionPlan;
   readonly decoder: Decoder;
   /** The reader whose decoder it is. */
   readonly reader: DecoderReader;
@@ -51,25 +54,40 @@ export class DecoderMemory {
   readonly routeLayer: number;
   readonly #parts: DecoderMemoryParts;
   readonly #seenRuns: number;
+  /** Whether some heads stream: what they keep is not stored. */
+  readonly #streams: boolean;
+  /** Of the heads stored, the first one of the layer that finds blocks. */
+  readonly #routeRow: number;
   /**
-   * What the model adds to every key: [layers * nKvHeads, headSize]. It is many times larger than what tells keys apart,
+   * What the model adds to every key: [heads stored, headSize]. It is many times larger than what tells keys apart,
    * so it is left out of what is stored.
    */
   readonly #offsets: Float32Array;
 
   constructor(parts: DecoderMemoryParts) {
-    const { config, weights, tokenizer } = parts;
-    const { nLayers, nKvHeads, headSize, contextLength, qkvBias } = config;
+    const { config, weights, plan, tokenizer } = parts;
+    const { nLayers, headSize, contextLength, qkvBias } = config;
+    const stored = plan.layers.map(({ heads }) => [...heads.keys()].filter((head) => heads[head] === "retrieval"));
     this.#parts = parts;
     this.#seenRuns = Math.min(SEEN_RUNS, Math.max(Math.floor(contextLength / RUN_TOKENS) - 1, 1));
     this.routeLayer = Math.round(0.4 * nLayers);
-    const routeSize = nKvHeads * headSize;
-    this.shape = { headSize, rowsPerToken: nLayers * nKvHeads, routeSize, blockSize: BLOCK_TOKENS };
-    this.#offsets = new Float32Array(nLayers * routeSize);
-    for (let layer = 0; qkvBias && layer < nLayers; layer++) {
-      this.#offsets.set(weights.vector(`blk.${layer}.attn_k.bias`), layer * routeSize);
+    const routeSize = stored[this.routeLayer].length * headSize;
+    this.shape = { headSize, rowsPerToken: stored.flat().length, routeSize, blockSize: BLOCK_TOKENS };
+    this.#routeRow = stored.slice(0, this.routeLayer).flat().length;
+    this.#offsets = new Float32Array(this.shape.rowsPerToken * headSize);
+    let row = 0;
+    for (const [layer, heads] of stored.entries()) {
+      const bias = qkvBias ? weights.vector(`blk.${layer}.attn_k.bias`) : undefined;
+      for (const head of heads) {
+        if (bias) this.#offsets.set(bias.subarray(head * headSize, (head + 1) * headSize), row * headSize);
+        row++;
+      }
     }
-    const hash = createHash("sha256").update(`decoder ${ENCODING_VERSION} ${weights.fingerprint} ${this.#seenRuns}`);
+    this.#streams = plan.layers.some(({ heads }) => heads.includes("streaming"));
+    const { sinks, window } = plan;
+    const attention = JSON.stringify(this.#streams ? { stored, sinks, window } : "all");
+    const hash = createHash("sha256");
+    hash.update(`decoder ${ENCODING_VERSION} ${weights.fingerprint} ${this.#seenRuns} ${attention}`);
     for (let id = 0; id < tokenizer.vocabSize; id++) hash.update(`${tokenizer.token(id)}\n`);
     this.fingerprint = hash.digest("hex");
   }
@@ -90,8 +108,9 @@ export class DecoderMemory {
       const rows = await turn(() => this.#encodeRun(ids.slice(start, start + RUN_TOKENS), start, seen));
       runs.push([rows]);
       if (runs.length > this.#seenRuns) runs.splice(1, 1);
-      if (rows.n === RUN_TOKENS) onState?.(new RunState(start + RUN_TOKENS, this.#seenRuns));
-      yield new DecodedPart(rows, this.#offsets, this.shape, this.routeLayer);
+      // Streaming heads could not go on behind stored blocks.
+      if (rows.n === RUN_TOKENS && !this.#streams) onState?.(new RunState(start + RUN_TOKENS, this.#seenRuns));
+      yield new DecodedPart(rows, this.#offsets, this.shape, this.#routeRow);
     }
   }
 
@@ -125,7 +144,7 @@ export class DecoderMemory {
     const queries = decoder.queriesOf(this.routeLayer).slice();
     if (queries.length === 0) return undefined;
     fromSlots(queries, 1, headSize, rope, ids.length - 1);
-    const query = new Float32Array(nKvHeads * headSize);
+    const query = new Float32Array(this.shape.routeSize);
     const groupSize = (nHeads / nKvHeads) * headSize;
     for (const [i, value] of queries.entries()) query[Math.floor(i / groupSize) * headSize + (i % headSize)] += value;
     return unitLength(query);
@@ -149,7 +168,7 @@ export class DecoderMemory {
       }
     }
     await decoder.run(ids, nSeen, []);
-    return decoder.take(nSeen, ids.length);
+    return decoder.takeAll(nSeen, ids.length);
   }
 }
 
@@ -194,13 +213,13 @@ export class DecodedPart {
   readonly rows: PlacelessRows;
   readonly #offsets: Float32Array;
   readonly #shape: PlacedShape;
-  readonly #routeLayer: number;
+  readonly #routeRow: number;
 
-  constructor(rows: PlacelessRows, offsets: Float32Array, shape: PlacedShape, routeLayer: number) {
+  constructor(rows: PlacelessRows, offsets: Float32Array, shape: PlacedShape, routeRow: number) {
     this.rows = rows;
     this.#offsets = offsets;
     this.#shape = shape;
-    this.#routeLayer = routeLayer;
+    this.#routeRow = routeRow;
   }
 
   get nTokens(): number {
@@ -226,9 +245,8 @@ export class DecodedPart {
     const { headSize, routeSize } = this.#shape;
     const keys = asFloats(this.rows.keys);
     const landmark = new Float32Array(routeSize);
-    const first = (this.#routeLayer * routeSize) / headSize;
     for (let i = 0; i < routeSize; i++) {
-      const row = first + Math.floor(i / headSize);
+      const row = this.#routeRow + Math.floor(i / headSize);
       const column = i % headSize;
       const offset = this.#offsets[row * headSize + column];
       for (let token = start; token < end; token++) {

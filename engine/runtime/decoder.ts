@@ -22,6 +22,8 @@ export interface PlacelessRows {
   readonly n: number;
   readonly keys: CacheArray;
   readonly values: CacheArray;
+  /** The same of the heads that stream, where they shall see the tokens too. */
+  readonly streaming?: { readonly keys: CacheArray; readonly values: CacheArray };
 }
 
 export class Decoder {
@@ -109,21 +111,25 @@ export class Decoder {
    * placed anywhere, in any decoder of the same model, plan and accuracy.
    */
   take(first: number, n: number): PlacelessRows {
-    const { keys, values } = this.#cache.copy(first, n);
-    fromSlots(asFloats(keys), n, this.#config.headSize, this.#config.rope, first);
-    return { n, keys, values };
+    return { n, ...this.#placeless(this.#cache.copy(first, n), first, n) };
+  }
+
+  /** Like take, of the latest tokens, with what streaming heads keep of them. */
+  takeAll(first: number, n: number): PlacelessRows {
+    const streaming = this.#ring && this.#placeless(this.#ring.copy(first, n), first, n);
+    return { ...this.take(first, n), streaming };
   }
 
   /**
    * Places tokens behind the first `nPast`, at the positions from there on, as if they stood in the text; streaming heads
-   * do not see them. Their keys and values are those of the text they were read in, not of this one.
+   * only see them where rows of theirs are given. Their keys and values are those of the text they were read in, not of this one.
    */
-  place(nPast: number, { n, keys, values }: PlacelessRows): void {
+  place(nPast: number, { n, keys, values, streaming }: PlacelessRows): void {
     if (this.#cache.reserve(nPast + n)) this.#fixed = this.#bind();
-    const turned = keys.slice();
-    toSlots(asFloats(turned), n, this.#config.headSize, this.#config.rope, nPast);
-    this.#cache.paste(nPast, n, { keys: turned, values });
+    this.#cache.paste(nPast, n, { keys: this.#turned(keys, nPast, n), values });
     this.#choices.appended(nPast, n);
+    if (streaming) this.#ring?.paste(nPast, n, { ...streaming, keys: this.#turned(streaming.keys, nPast, n) });
+    else this.#ring?.skip(nPast, n);
   }
 
   /** Whether a run can go on behind the first `nPast` tokens: streaming heads have forgotten what lies far back. */
@@ -170,6 +176,19 @@ export class Decoder {
   async close(): Promise<void> {
     this.#embeddings.close();
     await this.#session.release();
+  }
+
+  /** Takes the positions from `first` on out of keys. */
+  #placeless(rows: { keys: CacheArray; values: CacheArray }, first: number, n: number) {
+    fromSlots(asFloats(rows.keys), n, this.#config.headSize, this.#config.rope, first);
+    return rows;
+  }
+
+  /** A copy of keys at the positions from `first` on. */
+  #turned(keys: CacheArray, first: number, n: number): CacheArray {
+    const turned = keys.slice();
+    toSlots(asFloats(turned), n, this.#config.headSize, this.#config.rope, first);
+    return turned;
   }
 
   /** What leaves out the cache's unused rows. */

@@ -1,14 +1,24 @@
 /** Estimates which key/value heads of a model need far tokens, from nothing but reading a text. */
 import { farShare, rankedGates } from "../attention/gates.ts";
-import { exactPlan, type HeadGates } from "../attention/plan.ts";
+import { type AttentionPlan, exactPlan, type HeadGates } from "../attention/plan.ts";
 import { toSlots } from "../attention/slots.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { Decoder } from "./decoder.ts";
 import { asFloats } from "./kv-cache.ts";
 import type { SessionOptions } from "./session.ts";
 
+/** Tokens of a run between two of them. */
+const RUN_TOKENS = 128;
+
 /** Queries looked at, spread over the second half of the text. */
 const N_QUERIES = 32;
+
+/** Every layer chooses blocks, and so tells its queries; a budget as long as any text leaves nothing out. */
+export function probingPlan(config: DecoderConfig): AttentionPlan {
+  const exact = exactPlan(config);
+  const blocks = { kind: "select", selector: "mean", budget: 2 ** 20 } as const;
+  return { ...exact, layers: exact.layers.map(({ heads }) => ({ heads, blocks })) };
+}
 
 /**
  * An estimate, from the attention that the heads pay to what streaming would hide while the model reads `ids`, a text of
@@ -20,36 +30,43 @@ export async function estimateGates(
   ids: readonly number[],
   options: SessionOptions & { readonly sinks: number; readonly window: number },
 ): Promise<HeadGates> {
-  const { nLayers, nHeads, nKvHeads, headSize, rope } = model.config;
-  const nGroup = nHeads / nKvHeads;
-  // Layers that choose blocks tell their queries; a budget as long as the text leaves nothing out.
-  const exact = exactPlan(model.config);
-  const blocks = { kind: "select", selector: "mean", budget: Math.max(ids.length, 3) } as const;
-  const plan = { ...exact, layers: exact.layers.map(({ heads }) => ({ heads, blocks })) };
-  const decoder = await Decoder.open(model, { ...options, plan });
+  const decoder = await Decoder.open(model, { ...options, plan: probingPlan(model.config) });
   try {
-    const needs = Array.from({ length: nLayers }, () => new Array<number>(nKvHeads).fill(0));
-    let nRead = 0;
-    for (let i = 1; i <= N_QUERIES; i++) {
-      const query = Math.round((ids.length * (N_QUERIES + i)) / (2 * N_QUERIES)) - 1;
-      if (query > nRead) await decoder.run(ids.slice(nRead, query), nRead, []);
-      await decoder.run([ids[query]], query, []);
-      nRead = query + 1;
-      const { keys } = decoder.take(0, nRead);
-      toSlots(asFloats(keys), nRead, headSize, rope, 0);
-      const rows = Float32Array.from(asFloats(keys));
-      for (let layer = 0; layer < nLayers; layer++) {
-        const queries = decoder.queriesOf(layer);
-        for (let head = 0; head < nKvHeads; head++) {
-          const from = (layer * nKvHeads + head) * nRead * headSize;
-          const ofHead = queries.subarray(head * nGroup * headSize, (head + 1) * nGroup * headSize);
-          const share = farShare(ofHead, rows.subarray(from, from + nRead * headSize), headSize, { ...options, query });
-          needs[layer][head] += share / N_QUERIES;
-        }
-      }
-    }
-    return rankedGates(needs);
+    return await measuredGates(decoder, model.config, ids, options);
   } finally {
     await decoder.close();
   }
+}
+
+/** The same with a decoder that attends by the probing plan, whose cache is overwritten. */
+export async function measuredGates(
+  decoder: Decoder,
+  { nLayers, nHeads, nKvHeads, headSize, rope }: DecoderConfig,
+  ids: readonly number[],
+  span: { readonly sinks: number; readonly window: number },
+): Promise<HeadGates> {
+  const nGroup = nHeads / nKvHeads;
+  const needs = Array.from({ length: nLayers }, () => new Array<number>(nKvHeads).fill(0));
+  let nRead = 0;
+  for (let i = 1; i <= N_QUERIES; i++) {
+    const query = Math.round((ids.length * (N_QUERIES + i)) / (2 * N_QUERIES)) - 1;
+    for (; nRead < query; nRead = Math.min(nRead + RUN_TOKENS, query)) {
+      await decoder.run(ids.slice(nRead, Math.min(nRead + RUN_TOKENS, query)), nRead, []);
+    }
+    await decoder.run([ids[query]], query, []);
+    nRead = query + 1;
+    const { keys } = decoder.take(0, nRead);
+    toSlots(asFloats(keys), nRead, headSize, rope, 0);
+    const rows = Float32Array.from(asFloats(keys));
+    for (let layer = 0; layer < nLayers; layer++) {
+      const queries = decoder.queriesOf(layer);
+      for (let head = 0; head < nKvHeads; head++) {
+        const from = (layer * nKvHeads + head) * nRead * headSize;
+        const ofHead = queries.subarray(head * nGroup * headSize, (head + 1) * nGroup * headSize);
+        const keysOfHead = rows.subarray(from, from + nRead * headSize);
+        needs[layer][head] += farShare(ofHead, keysOfHead, headSize, { ...span, query }) / N_QUERIES;
+      }
+    }
+  }
+  return rankedGates(needs);
 }

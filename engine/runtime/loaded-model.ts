@@ -1,7 +1,7 @@
 /** A model ready to run, whatever it is made of: the shipped default model, or a user's GGUF file or safetensors folder. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { PLANS, type PlanName } from "../attention/plan.ts";
+import { type HeadGates, PLANS, type PlanName } from "../attention/plan.ts";
 import { LongsightError } from "../errors.ts";
 import { readConfig } from "../models/config.ts";
 import { openModelFile } from "../models/files/open.ts";
@@ -17,11 +17,12 @@ import { defaultModelDir } from "../paths.ts";
 import { Decoder } from "./decoder.ts";
 import { DecoderMemory } from "./decoder-memory.ts";
 import { DecoderReader } from "./decoder-reader.ts";
+import { measuredGates, probingPlan } from "./head-gates.ts";
 import { HybridDecoder } from "./hybrid.ts";
 import { HybridEncoder } from "./hybrid-encoder.ts";
 import { HybridReader } from "./hybrid-reader.ts";
 import type { DraftReader } from "./reader.ts";
-import { DEFAULT_READING, type Reading, readReading } from "./reading.ts";
+import { DEFAULT_READING, type Reading, readGates, readReading } from "./reading.ts";
 import type { SessionOptions } from "./session.ts";
 
 export interface LoadedModel {
@@ -37,6 +38,8 @@ export interface LoadedModel {
   readonly reading?: Reading;
   /** Identifies its weights. */
   readonly fingerprint?: string;
+  /** Of a model loaded for PROBING: how much each head needs far tokens, estimated from reading a text. */
+  readonly estimateGates?: (ids: readonly number[]) => Promise<HeadGates>;
   close(): Promise<void>;
 }
 
@@ -69,15 +72,18 @@ export const DEFAULT_MODEL = "longsight-default";
 /** A model's path with the plan it is to attend by, in place of its own. Errors: bad-input for an unknown plan. */
 export function withPlan(path: string, plan: string | undefined): string {
   if (plan === undefined) return path;
-  if (Object.hasOwn(PLANS, plan)) return `${path}${SEPARATOR}${plan}`;
+  if (plan === PROBING || Object.hasOwn(PLANS, plan)) return `${path}${SEPARATOR}${plan}`;
   const names = Object.keys(PLANS).join(", ");
   throw new LongsightError("bad-input", `There is no attention plan "${plan}"; the plans are ${names}.`);
 }
 
-function splitPlan(ref: string): { path: string; plan: PlanName | undefined } {
+function splitPlan(ref: string): { path: string; plan: PlanName | typeof PROBING | undefined } {
   const [path, plan] = ref.split(SEPARATOR);
-  return { path, plan: plan as PlanName | undefined };
+  return { path, plan: plan as PlanName | typeof PROBING | undefined };
 }
+
+/** Not a plan to answer by: in it every layer tells its queries. */
+export const PROBING = "probing";
 
 /** No path holds it. */
 const SEPARATOR = "\0";
@@ -93,17 +99,31 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
   if (tokenizer === undefined) return loadHybrid(path, basename(path));
   const { config, weights, close } = await openModel(path, work);
   try {
-    const checked = readReading(weights.fingerprint);
-    const reading: Reading = { ...DEFAULT_READING, ...checked, ...(plan && { plan }) };
-    const decoder = await Decoder.open({ config, weights }, { ...options, plan: PLANS[reading.plan](config) });
+    const { fingerprint } = weights;
+    const gates = readGates(fingerprint);
+    const found = readReading(fingerprint);
+    const own = found && (found.plan !== "split" || gates) ? found : DEFAULT_READING;
+    const reading: Reading = plan === undefined || plan === PROBING ? own : { ...own, plan };
+    if (reading.plan === "split" && !gates) {
+      throw new LongsightError(
+        "bad-input",
+        "This model's heads have not been looked at yet; run check-model on it first.",
+      );
+    }
+    const attention = plan === PROBING ? probingPlan(config) : PLANS[reading.plan](config, gates);
+    const decoder = await Decoder.open({ config, weights }, { ...options, plan: attention });
     const reader = new DecoderReader(decoder, config);
     return {
       name: basename(path).replace(/\.gguf$/i, ""),
       tokenizer,
       reader,
-      encoder: new DecoderMemory({ config, weights, decoder, reader, tokenizer }),
+      encoder: new DecoderMemory({ config, weights, plan: attention, decoder, reader, tokenizer }),
       reading,
-      fingerprint: weights.fingerprint,
+      fingerprint,
+      estimateGates: (ids) => {
+        reader.lend({});
+        return measuredGates(decoder, config, ids, attention);
+      },
       close: async () => {
         await decoder.close();
         close();

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { PLANS, type PlanName } from "../attention/plan.ts";
+import { type HeadGates, PLANS, type PlanName } from "../attention/plan.ts";
 import { fileError } from "../errors.ts";
 import { openModelFile } from "../models/files/open.ts";
 import type { ModelWork } from "../models/model-work.ts";
@@ -39,6 +39,23 @@ export function readReading(fingerprint: string): Reading | undefined {
   }
 }
 
+/** The gates of a model's heads, as its check has estimated them; undefined as above. */
+export function readGates(fingerprint: string): HeadGates | undefined {
+  try {
+    const gates = JSON.parse(readFileSync(pathOf(fingerprint, "gates"), "utf8")) as unknown;
+    const isGate = (gate: unknown) => typeof gate === "number" && gate >= 0 && gate <= 1;
+    const isLayer = (layer: unknown) => Array.isArray(layer) && layer.every(isGate);
+    return Array.isArray(gates) && gates.every(isLayer) ? (gates as number[][]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Errors: disk-full, no-access. */
+export function writeGates(fingerprint: string, gates: HeadGates): void {
+  write(pathOf(fingerprint, "gates"), gates);
+}
+
 /** How the model at a path reads, without loading it. Errors: those of opening a model, cancelled. */
 export async function readingOf(path: string, work: ModelWork = {}): Promise<Reading> {
   const file = openModelFile(path);
@@ -52,15 +69,18 @@ export async function readingOf(path: string, work: ModelWork = {}): Promise<Rea
 
 /** Errors: disk-full, no-access. */
 export function writeReading(fingerprint: string, { way, plan }: { readonly way: Way; readonly plan: string }): void {
-  const path = pathOf(fingerprint);
+  write(pathOf(fingerprint), { way, plan });
+}
+
+function write(path: string, value: unknown): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
     const temporary = temporaryName(path);
-    writeFileSync(temporary, JSON.stringify({ way, plan }));
+    writeFileSync(temporary, JSON.stringify(value));
     renameSync(temporary, path);
   } catch (error) {
     throw fileError(error, path);
   }
 }
 
-const pathOf = (fingerprint: string) => join(cacheDir(), "checks", `${fingerprint}.json`);
+const pathOf = (fingerprint: string, kind = "reading") => join(cacheDir(), "checks", `${fingerprint}.${kind}.json`);

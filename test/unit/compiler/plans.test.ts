@@ -98,6 +98,38 @@ for (const { name, path } of decoderFixtures) {
     }
   });
 
+  test(`${name}: streaming heads see nothing of what is placed, and the rest as if it were far away`, async () => {
+    const model = await openForTest(path);
+    const span = { sinks: 3, window: 7 };
+    const [head, text, question] = [textOf(12), textOf(70).reverse(), [5, 17, 99]];
+    for (const roles of ROLES) {
+      const plan = withRoles(model.config, roles, span);
+      const reader = await decoderForTest(model, { plan });
+      await reader.run(text, 0, []);
+      const rows = reader.take(0, text.length);
+      const part = (position: number) => (position < 12 ? 0 : position < 82 ? 1 : 2);
+      const expected = referenceLogits(
+        model.config,
+        model.weights,
+        [...head, ...text, ...question],
+        (layer, kvHead, query, key) => {
+          if (part(query) === 1 && part(key) !== 1) return false;
+          if (roles[layer][kvHead] === "retrieval") return true;
+          if (part(query) === 1) return streams(query - 12, key - 12, span);
+          return part(key) !== 1 && streams(query, key, span);
+        },
+      ).at(-1)!;
+      const decoder = await decoderForTest(model, { plan });
+      // What was read before leaves nothing.
+      await decoder.run(textOf(100), 0, []);
+      await decoder.run(head, 0, []);
+      decoder.place(12, rows);
+      assert.ok(decoder.holds(82));
+      await decoder.run(question.slice(0, -1), 82, []);
+      assertClose(await decoder.run(question.slice(-1), 84, [0]), expected, 1e-3, "logits");
+    }
+  });
+
   test(`${name}: tokens taken from the middle of a text and placed there again change nothing`, async () => {
     const model = await openForTest(path);
     const decoder = await decoderForTest(model);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { balancedPlan } from "../../../engine/attention/plan.ts";
+import { balancedPlan, type HeadGates } from "../../../engine/attention/plan.ts";
 import type { ModelTokenizer } from "../../../engine/models/tokenizer/tokenizer.ts";
 import type { PlacelessRows } from "../../../engine/runtime/decoder.ts";
 import { DecoderMemory, type RunState } from "../../../engine/runtime/decoder-memory.ts";
@@ -13,13 +13,14 @@ const textOf = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 
 /** The fixtures have no tokenizers of their own. */
 const none = { vocabSize: 2, token: (id: number) => `${id}` } as Partial<ModelTokenizer> as ModelTokenizer;
 
-async function open(path: string) {
+/** `gates`: heads below a half stream, which see few tokens so that tests notice. */
+async function open(path: string, gates?: HeadGates) {
   const model = await openForTest(path);
   const { config, weights } = model;
-  const plan = balancedPlan(config);
+  const plan = { ...balancedPlan(config, gates), ...(gates && { sinks: 8, window: 48 }) };
   const decoder = await decoderForTest(model, { plan });
   const reader = new DecoderReader(decoder, { ...config, contextLength: 4096 });
-  const parts = { config: { ...config, contextLength: 4096 }, weights, decoder, reader, tokenizer: none };
+  const parts = { config: { ...config, contextLength: 4096 }, weights, plan, decoder, reader, tokenizer: none };
   return { ...parts, memory: new DecoderMemory(parts) };
 }
 
@@ -63,6 +64,60 @@ test("a file is encoded to the same blocks while the model answers in between, a
     assertClose(Float32Array.from(keys), Float32Array.from(alone.exact[i].keys), 1e-3, `keys of run ${i}`);
     assertClose(Float32Array.from(values), Float32Array.from(alone.exact[i].values), 1e-3, `values of run ${i}`);
   }
+});
+
+/** In each layer the other head streams. */
+const SPLIT: HeadGates = [[1, 0], [0, 1]]; // biome-ignore format: one row
+
+test("of a split model only heads that retrieve are stored, and files of any length are encoded the same in any turn", async () => {
+  const { memory, reader, decoder } = await open(decoderFixtures[0].path, SPLIT);
+  const whole = await open(decoderFixtures[0].path);
+  assert.equal(memory.shape.rowsPerToken, whole.memory.shape.rowsPerToken / 2);
+  assert.notEqual(memory.fingerprint, whole.memory.fingerprint);
+  const file = textOf(2000, 5);
+  const alone = await encoded(memory, file);
+  // As long as all runs are seen, the file is read as any other text.
+  for (let start = 0; start < 1024; start += 128) await decoder.run(file.slice(start, start + 128), start, []);
+  reader.lend({});
+  const dense = decoder.take(896, 128);
+  assertClose(Float32Array.from(alone.exact[7].keys), Float32Array.from(dense.keys), 1e-3, "keys of a run");
+  let nRuns = 0;
+  const turn = async <T>(run: () => Promise<T>) => {
+    if (nRuns++ % 3 === 1) await reader.readText(textOf(300, nRuns));
+    return await run();
+  };
+  let i = 0;
+  for await (const { rows } of memory.encodeParts(file, { turn, onState: () => assert.fail("it cannot go on") })) {
+    assertClose(Float32Array.from(rows.keys), Float32Array.from(alone.exact[i++].keys), 1e-3, `keys of run ${i}`);
+  }
+});
+
+test("a text with something placed in it is read once, also where heads stream", async () => {
+  const { memory, decoder, config } = await open(decoderFixtures[0].path, SPLIT);
+  const { stored } = await encoded(memory, textOf(300, 7));
+  const runs: [nPast: number, n: number][] = [];
+  const run: typeof decoder.run = (ids, nPast, rows) => {
+    runs.push([nPast, ids.length]);
+    return decoder.run(ids, nPast, rows);
+  };
+  const spied = {
+    run,
+    holds: (nPast: number) => decoder.holds(nPast),
+    place: (...args: Parameters<typeof decoder.place>) => decoder.place(...args),
+  };
+  const reader = new DecoderReader(spied, config);
+  const placed = { at: 20, nTokens: 300, rows: stored };
+  const text = textOf(50, 11);
+  const logits = Float32Array.from(await reader.readText(text, { placed }));
+  for (const id of [5, 9]) {
+    text.push(id);
+    await reader.readText(text, { placed });
+  }
+  assert.deepEqual(runs, [[0, 20], [320, 30], [350, 1], [351, 1]]); // biome-ignore format: one row
+  // Without it the same reader reads another text, and again with it the first one.
+  const other = Float32Array.from(await reader.readText(text.slice(0, 50)));
+  assert.ok(relativeError(other, logits) > 0.01);
+  assertClose(await reader.readText(text.slice(0, 50), { placed }), logits, 1e-3, "logits");
 });
 
 test("two files that are encoded in turn do not see each other", async () => {

@@ -15,7 +15,7 @@ test("what a check has found is there again, and what cannot be read counts as n
   assert.equal(readReading("abd"), undefined);
   mkdirSync(join(dir, "checks"), { recursive: true });
   for (const text of ["{", "null", '{"way":"memory","plan":"other"}', '{"way":"toString","plan":"exact"}']) {
-    writeFileSync(join(dir, "checks", "abc.json"), text);
+    writeFileSync(join(dir, "checks", "abc.reading.json"), text);
     assert.equal(readReading("abc"), undefined, text);
   }
 });

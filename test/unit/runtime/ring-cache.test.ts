@@ -52,3 +52,37 @@ test("a text can go back as far as the ring holds, and is told where it cannot",
   ring.append(800, 1, rows(800, 1), rows(800, 1));
   assert.deepEqual(attended(ring, 801, 2), [expected(801, span), expected(802, span)]);
 });
+
+test("positions that are left out count as there, and nothing is seen at them until they are filled", () => {
+  const span = { sinks: 3, window: 6 };
+  const ring = new RingCache(shape, span);
+  ring.append(0, 10, rows(0, 10), rows(0, 10));
+  ring.skip(10, 4);
+  assert.ok(ring.holds(14));
+  assert.deepEqual(attended(ring, 14, 2), [
+    [0, 1, 2, 9, 14],
+    [0, 1, 2, 14, 15],
+  ]);
+  ring.append(14, 2, rows(14, 2), rows(14, 2));
+  assert.ok(ring.holds(16));
+  // What stood at positions that are left out is gone.
+  ring.skip(8, 6);
+  assert.deepEqual(attended(ring, 14, 1), [[0, 1, 2, 14]]);
+  ring.append(8, 6, rows(8, 6), rows(8, 6));
+  assert.deepEqual(attended(ring, 14, 1), [[0, 1, 2, 9, 10, 11, 12, 13, 14]]);
+  ring.skip(1000, 5);
+  assert.ok(!ring.holds(1005 + 3));
+});
+
+test("rows that are copied can be put at other positions", () => {
+  const span = { sinks: 3, window: 6 };
+  const ring = new RingCache(shape, span);
+  ring.append(0, 20, rows(0, 20), rows(0, 20));
+  const copied = ring.copy(14, 6);
+  assert.deepEqual([...copied.keys], [1014, 1015, 1016, 1017, 1018, 1019]);
+  assert.throws(() => ring.copy(15, 6));
+  ring.skip(0, 30);
+  ring.paste(24, 6, copied);
+  assert.ok(ring.holds(30));
+  assert.deepEqual(attended(ring, 30, 1), [[15, 16, 17, 18, 19, 30]]);
+});
