@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { Llama, MAX_RUN_TOKENS } from "./bench/llama.ts";
 
 const CONTEXT_TOKENS = 8192;
@@ -24,8 +25,18 @@ interface ChatBody {
   readonly max_tokens: number;
 }
 
-/** Serves a GGUF file, to those alone who have the key where there is one; undefined where llama.cpp is not installed. */
-export async function startLlamaServer(modelPath: string, apiKey?: string): Promise<LlamaServer | undefined> {
+export interface LlamaServerOptions {
+  /** Without it everybody is answered. */
+  readonly apiKey?: string;
+  /** How long a token takes at least: small models are done before anybody could stop them. */
+  readonly tokenMs?: number;
+}
+
+/** Serves a GGUF file; undefined where llama.cpp is not installed. */
+export async function startLlamaServer(
+  modelPath: string,
+  { apiKey, tokenMs = 0 }: LlamaServerOptions = {},
+): Promise<LlamaServer | undefined> {
   const llama = await Llama.open(modelPath, { nThreads: 1, contextLength: CONTEXT_TOKENS });
   if (!llama) return undefined;
   let [nGenerated, nLeft] = [0, 0];
@@ -56,11 +67,20 @@ export async function startLlamaServer(modelPath: string, apiKey?: string): Prom
         send({ content: text.slice(said.length) }, null);
         said = text;
       }
+      if (tokenMs > 0) await delay(tokenMs);
       next = await llama.read([next], prompt.length + ids.length - 1);
     }
     if (response.closed) nLeft++;
     send({}, llama.isEnd(next) ? "stop" : "length");
     response.end("data: [DONE]\n\n");
+  };
+
+  let closed: Promise<void> | undefined;
+  const close = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    await last;
+    await llama.close();
   };
 
   const server = createServer(async (request, response) => {
@@ -78,11 +98,9 @@ export async function startLlamaServer(modelPath: string, apiKey?: string): Prom
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     nGenerated: () => nGenerated,
     nLeft: () => nLeft,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-      await last;
-      await llama.close();
+    close: () => {
+      closed ??= close();
+      return closed;
     },
   };
 }

@@ -17,7 +17,7 @@ const messages = [{ role: "user", content: "Once upon a time, there was a little
 
 /** A server for one test; the test is skipped, visibly, where llama.cpp has no build for this machine. */
 async function serve(context: TestContext, apiKey?: string): Promise<LlamaServer | undefined> {
-  const server = await startLlamaServer(path, apiKey);
+  const server = await startLlamaServer(path, { apiKey });
   if (!server) context.skip("llama.cpp is not installed for this platform");
   else context.after(() => server.close());
   return server;
