@@ -6,11 +6,11 @@
 import { basename } from "node:path";
 import { type AskResult as Answer, ask, type Citation, placesFor } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
+import { type CheckReport, checkModel } from "./ask/check-model.ts";
 import { clientChatModel } from "./ask/client-model.ts";
 import type { ChatModel } from "./ask/grounded.ts";
 import { Recollection } from "./ask/recollection.ts";
 import { scopedCatalogue } from "./ask/scope.ts";
-import { bestReading, type CheckRow, checkReading, gatesOf } from "./ask/self-check.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
 import type { CopyIndex } from "./complete/copy-index.ts";
@@ -30,23 +30,16 @@ import type { ToolCall, ToolDefinition } from "./models/tool-calls.ts";
 import { type OpenFolder, OpenFolders } from "./open-folders.ts";
 import { type ChatTurn, chat } from "./runtime/chat.ts";
 import { generate } from "./runtime/generate.ts";
-import { DEFAULT_MODEL, type LoadedModel, PROBING, withPlan } from "./runtime/loaded-model.ts";
+import { DEFAULT_MODEL, type LoadedModel, withPlan } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
-import {
-  DEFAULT_READING,
-  PLAN_NAMES,
-  type Reading,
-  readingOf,
-  type Way,
-  writeGates,
-  writeReading,
-} from "./runtime/reading.ts";
+import { type Reading, readingOf } from "./runtime/reading.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
 
 export type {
   ChatMessage,
   ChatTraits,
+  CheckReport,
   Citation,
   EncodingResult,
   IndexResult,
@@ -154,15 +147,6 @@ export interface GenerateResult extends ChatTurn {
 export interface InspectResult extends ModelReport {
   /** How it reads repositories; null for models that have no choice. */
   readonly reading: Reading | null;
-}
-
-export interface CheckReport {
-  readonly model: string;
-  readonly rows: readonly CheckRow[];
-  /** What the model does from now on. */
-  readonly chosen: { readonly way: Way; readonly plan: string };
-  /** Nothing answered clearly better than guessing does: then nothing is left out. */
-  readonly isGuessing: boolean;
 }
 
 export interface EngineStatus {
@@ -403,43 +387,13 @@ export class Engine {
    * the shipped format; those of loading a model.
    */
   async checkModel(path: string, work: Work = {}): Promise<CheckReport> {
-    const rows: CheckRow[] = [];
-    let fingerprint = "";
-    let name = "";
-    for (const [i, plan] of PLAN_NAMES.entries()) {
-      if (plan === "split" && !(await this.#splitHeads(path, fingerprint, work))) continue;
-      const onProgress = (done: number, total: number) =>
-        work.onProgress?.({
-          kind: "work",
-          phase: "checking",
-          done: i * total + done,
-          total: PLAN_NAMES.length * total,
-        });
-      const ref = withPlan(path, plan);
-      await this.#use(
-        ref,
-        PRIORITY.chat,
-        async (model) => {
-          rows.push(...(await checkReading(model, { signal: work.signal, onProgress })));
-          fingerprint = model.fingerprint ?? "";
-          name = model.name;
-        },
-        work,
-      );
-    }
-    const best = bestReading(rows);
-    const chosen = best ? { way: best.way, plan: best.plan } : DEFAULT_READING;
-    writeReading(fingerprint, chosen);
+    const report = await checkModel(path, (ref, task) => this.#use(ref, PRIORITY.chat, task, work), {
+      signal: work.signal,
+      onProgress: (done, total) => work.onProgress?.({ kind: "work", phase: "checking", done, total }),
+    });
     // It takes up what was found when it is loaded next.
     await this.#shared.models.unload(path);
-    return { model: name, rows, chosen: { way: chosen.way, plan: chosen.plan }, isGuessing: best === undefined };
-  }
-
-  /** Finds out which heads of a model need far tokens; false where it cannot be told. */
-  async #splitHeads(path: string, fingerprint: string, work: Work): Promise<boolean> {
-    const gates = await this.#use(withPlan(path, PROBING), PRIORITY.chat, gatesOf, work);
-    if (gates) writeGates(fingerprint, gates);
-    return gates !== undefined;
+    return report;
   }
 
   /** What a model file holds and needs. */
