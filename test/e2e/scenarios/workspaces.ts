@@ -57,7 +57,7 @@ export async function asksBeforeMuchWork(context: TestContext, workbench: Workbe
     await question.waitFor();
     const text = (await question.textContent()) ?? "";
     assert.match(text, /60 files, about [\d,]+ tokens\. The index takes about 21 s and 151 MB of disk/);
-    assert.match(text, /the memory for completions about 5 min in the background and 1\.2 GB\./);
+    assert.match(text, /the memory for completions about 6 min in the background and 1\.2 GB\./);
     await question.getByRole("button", { name: "Not Now" }).click();
     await page.locator('.statusbar-item[aria-label*="Not indexed yet"]').waitFor();
     assert.doesNotMatch(workbench.log(), /files in the index/);
