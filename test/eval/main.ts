@@ -9,6 +9,7 @@ import { evaluateMemory, formatMemory } from "./memory.ts";
 import { evaluateMemoryMethods } from "./memory-methods.ts";
 import { evaluateModel, formatModel } from "./model.ts";
 import { evaluateNotFound, formatNotFound } from "./not-found.ts";
+import { evaluatePlaced } from "./placed.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
 
 const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [--limit N] [--json]
@@ -77,7 +78,11 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
   async methods() {
     const { path, skip } = testData("models/stories260K");
     if (skip) throw new LongsightError("not-found", `The ${skip}.`);
-    const rows = [...(await evaluateAttention(path)), ...(await evaluateMemoryMethods())];
+    const rows = [
+      ...(await evaluateAttention(path)),
+      ...(await evaluatePlaced(path)),
+      ...(await evaluateMemoryMethods()),
+    ];
     return { result: { rows }, table: formatRows(rows) };
   },
   async model(given) {
