@@ -24,7 +24,8 @@ const USAGE = `Usage: npm run <command> -- <arguments>
   index <folder>                     index a folder, or bring its index up to date
   encode <folder>                    index a folder and encode it into the memory that completions look at; with --model,
                                      into that of a model which answers from memory
-  memory push|pull <folder> <url>    share what is encoded: file://, https:// or s3:// (with AWS_* variables)
+  memory push|pull <folder> <url>    share what is encoded: file://, https:// or s3:// (with AWS_* variables); with
+                                     --model, what that model has encoded
   complete <file:line:col>           complete code at a place (line and column from 1)
   generate "<prompt>"                continue a text; with --chat, answer it
   check-model <model>                find out how a model reads repositories best on this machine, and have it do so
@@ -111,13 +112,13 @@ const COMMANDS: Record<string, Command> = {
   },
   memory: {
     takes: ["push or pull", "folder", "url"],
-    async run(engine, [action, folder, url], _, work) {
+    async run(engine, [action, folder, url], values, work) {
       if (action === "push") {
-        const result = await engine.pushMemory(userPath(folder), url, work);
+        const result = await engine.pushMemory(userPath(folder), url, work, modelPath(values));
         return { json: result, text: formatPush(result) };
       }
       if (action !== "pull") throw new LongsightError("bad-input", `memory takes push or pull, not "${action}".`);
-      const result = await engine.pullMemory(userPath(folder), url, work);
+      const result = await engine.pullMemory(userPath(folder), url, work, modelPath(values));
       return { json: result, text: formatPull(result) };
     },
   },

@@ -247,29 +247,29 @@ export class Engine {
         work.onProgress?.({ kind: "work", phase: "encoding", done: filesDone, total: filesTotal }),
     };
     if (model === undefined) return this.#refresh(open, options);
-    const memory = await this.#use(
-      model,
-      PRIORITY.indexing,
-      async (loaded) => this.#memoryOfModel(open, model, loaded),
-      work,
-    );
+    const memory = await this.#attached(open, model, work);
     return memory.refresh(open.catalogue.files(), options);
   }
 
-  /** Brings what is encoded of a folder to a place where others can take it from: a file://, https:// or s3:// URL. */
-  async pushMemory(folder: string, url: string, work: Work = {}): Promise<PushResult> {
+  /**
+   * Brings what the shipped model or another one has encoded of a folder to a place where others can take it from: a
+   * file://, https:// or s3:// URL.
+   */
+  async pushMemory(folder: string, url: string, work: Work = {}, model?: string): Promise<PushResult> {
     const remote = openRemote(url);
-    const memory = await this.#memoryFor(folder);
-    if (!memory) throw new LongsightError("bad-input", `${folder} has not been encoded; run encode on it first.`);
+    const open = this.#open(folder);
+    const memory = model === undefined ? await this.#memoryFor(folder) : await this.#attached(open, model, work);
+    if (!memory || memory.status.filesTotal === 0)
+      throw new LongsightError("bad-input", `${folder} has not been encoded; run encode on it first.`);
     return memory.push(remote, sharing("pushing", work));
   }
 
   /** Takes over what others have encoded of a folder's contents; the folder is indexed first. */
-  async pullMemory(folder: string, url: string, work: Work = {}): Promise<PullResult> {
+  async pullMemory(folder: string, url: string, work: Work = {}, model?: string): Promise<PullResult> {
     const remote = openRemote(url);
     const open = this.#open(folder);
     await open.index(work);
-    const memory = await this.#memoryOf(open);
+    const memory = model === undefined ? await this.#memoryOf(open) : await this.#attached(open, model, work);
     await memory.attach(open.catalogue.files());
     return memory.pull(remote, sharing("pulling", work));
   }
@@ -475,9 +475,9 @@ export class Engine {
   /** What a user's model has in memory of a folder, if that is how it reads. */
   async #recalledBy(open: OpenFolder, model: string, loaded: LoadedModel): Promise<FolderMemory | undefined> {
     if (loaded.reading?.way !== "memory") return undefined;
-    const folderMemory = this.#memoryOfModel(open, model, loaded);
-    await folderMemory.attach(open.catalogue.files());
-    return folderMemory;
+    const memory = this.#memoryOfModel(open, model, loaded);
+    await memory.attach(open.catalogue.files());
+    return memory;
   }
 
   /** Encodes what a user's model lacks of a folder behind its other work, what was just cited first. */
@@ -506,6 +506,16 @@ export class Engine {
     const { encoder } = loaded;
     if (!encoder || !recalled || places.length === 0) return undefined;
     return Recollection.find({ ...loaded, encoder }, recalled.memory, { question, places }, work.signal);
+  }
+
+  /** The memory that a user's model has of a folder, as far as the folder is indexed. */
+  #attached(open: OpenFolder, model: string, work: Work): Promise<FolderMemory> {
+    const attach = async (loaded: LoadedModel) => {
+      const memory = this.#memoryOfModel(open, model, loaded);
+      await memory.attach(open.catalogue.files());
+      return memory;
+    };
+    return this.#use(model, PRIORITY.indexing, attach, work);
   }
 
   #memoryOfModel(open: OpenFolder, model: string, { encoder, tokenizer }: LoadedModel): FolderMemory {

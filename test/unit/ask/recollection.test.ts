@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { Engine } from "../../../engine/engine.ts";
 import { openModel } from "../../../engine/models/open-model.ts";
 import { writeReading } from "../../../engine/runtime/reading.ts";
@@ -70,4 +71,31 @@ test("what a model that reads from memory lacks is encoded behind its answers", 
   };
   assert.equal(await isRecalled(), false);
   while (!(await isRecalled())) await delay(20);
+});
+
+test("what a model has encoded is pushed, and pulled by one that has encoded nothing", async (context) => {
+  const [folder, path] = [folderWith(PROJECT), randomChatModel()];
+  const shared = mkdtempSync(join(tmpdir(), "longsight-shared-"));
+  const url = pathToFileURL(shared).href;
+  const cache = process.env.LONGSIGHT_CACHE;
+  const engines: Engine[] = [];
+  context.after(async () => {
+    for (const engine of engines) await engine.close();
+    process.env.LONGSIGHT_CACHE = cache;
+    for (const one of [folder, path, shared]) rmSync(one, { recursive: true });
+  });
+  const open = () => {
+    engines.push(new Engine());
+    return engines.at(-1)!;
+  };
+  const first = open();
+  await first.encode(folder, {}, path);
+  assert.equal((await first.pushMemory(folder, url, {}, path)).pushed, 4);
+  await first.close();
+  process.env.LONGSIGHT_CACHE = mkdtempSync(join(tmpdir(), "longsight-recollection-"));
+  const second = open();
+  assert.equal((await second.pullMemory(folder, url, {}, path)).pulled, 4);
+  assert.equal((await second.encode(folder, {}, path))?.filesEncoded, 0);
+  await second.close();
+  rmSync(process.env.LONGSIGHT_CACHE, { recursive: true });
 });
