@@ -17,7 +17,7 @@ const plural = (n: number, one: string, many = `${one}s`) => `${count.format(n)}
 const SHOWN_LINES = 6;
 
 /** The answer, then each source with its first lines, and what it is about where they do not show it. */
-export function formatAsk({ found, answer, citations, model, timingsMs }: AskResult): string {
+export function formatAsk({ found, answer, citations, model, memory, timingsMs }: AskResult): string {
   const sources = citations.map(({ file, startLine, endLine, symbol, signature, doc, text }, index) => {
     const place = `[${index + 1}] ${file}:${startLine}-${endLine}${symbol ? `  ${symbol}` : ""}`;
     const lines = text.split("\n");
@@ -27,7 +27,14 @@ export function formatAsk({ found, answer, citations, model, timingsMs }: AskRes
     const about = [doc?.split("\n")[0], signature].find((line) => line && !text.includes(line.trim()));
     return [place, ...(about ? [`    ${about}`] : []), ...code, ...rest].join("\n");
   });
-  const how = !found ? "searched" : model === "extractive" ? "quoted from the folder" : `written by ${model}`;
+  const nRead = memory?.layers[0]?.blocks.length;
+  const recalled =
+    nRead === undefined ? "" : ` from ${plural(nRead, "block")} of ${count.format(memory!.nBlocks)} in memory`;
+  const how = !found
+    ? "searched"
+    : model === "extractive"
+      ? "quoted from the folder"
+      : `written by ${model}${recalled}`;
   const footer = `(${how}; index ${seconds(timingsMs.index)}, citations after ${seconds(timingsMs.citations)}, all ${seconds(timingsMs.total)})`;
   return [answer, ...sources, footer].join("\n\n");
 }
