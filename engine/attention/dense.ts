@@ -68,21 +68,3 @@ export function oneToken(
   const { mixed, shares } = joined(graph, parts, inputs.sizes);
   return [graph.node("Reshape", [mixed, graph.ints(1, 1, nHeads * headSize)]), shares[0]];
 }
-
-/** Mixed values as rows. */
-export function denseAttention(
-  graph: GraphBuilder,
-  rows: Rows,
-  own: KeysValues,
-  cached: Cached,
-  run: RunInputs,
-  inputs: CacheInputs,
-  heads: Heads,
-): Value {
-  return graph.choose(
-    run.isSingle,
-    ["float32"],
-    () => oneToken(graph, rows.q, own, cached, inputs, heads).slice(0, 1),
-    () => [severalTokens(graph, rows, cached, run, heads)],
-  )[0];
-}

@@ -5,6 +5,7 @@
  */
 import { LongsightError } from "../errors.ts";
 import type { DecoderConfig } from "../models/types.ts";
+import { HYPER_RECENT, HYPER_SINKS, type HyperPlan } from "./hyper.ts";
 
 /** Tokens of a block, the unit in which keys are chosen. */
 export const BLOCK_TOKENS = 64;
@@ -44,9 +45,12 @@ export interface AttentionPlan {
    * the layer's queries and those it chose with stays above `minCosine`.
    */
   readonly refresh: { readonly maxTokens: number; readonly minCosine: number };
+  /** How retrieval heads read the runs of long prompts, the last one apart; exactly where it is absent (HyperAttention). */
+  readonly longPrompts?: HyperPlan;
 }
 
 const STREAMING = { sinks: 64, window: 256 };
+const LONG_PROMPTS: HyperPlan = { fromTokens: 8192, block: 256, samples: 768 };
 const EVERY_TOKEN = { maxTokens: 1, minCosine: -1 };
 const ALL: BlockPlan = { kind: "all" };
 
@@ -76,7 +80,7 @@ export function balancedPlan(config: DecoderConfig, gates?: HeadGates): Attentio
 
 /**
  * The preset `fast`: every layer reads blocks chosen by their keys' means, fewer of them in deeper layers (SpAtten), for
- * up to eight tokens. Heads stream as in `balanced`.
+ * up to eight tokens. Heads stream as in `balanced`. Prompts are read in near-linear time from 8,192 tokens on.
  */
 export function fastPlan(config: DecoderConfig, gates?: HeadGates): AttentionPlan {
   const choosing = [0, Math.min(2, config.nLayers - 1), Math.round(0.4 * config.nLayers)];
@@ -85,7 +89,7 @@ export function fastPlan(config: DecoderConfig, gates?: HeadGates): AttentionPla
     if (choosing.includes(layer)) return { heads, blocks: { kind: "select", selector: "mean", budget } };
     return { heads, blocks: { kind: "reuse", budget } };
   });
-  return { layers, ...STREAMING, refresh: { maxTokens: 8, minCosine: 0.8 } };
+  return { layers, ...STREAMING, refresh: { maxTokens: 8, minCosine: 0.8 }, longPrompts: LONG_PROMPTS };
 }
 
 /** The presets by name; `split` is `balanced` with the heads split by gates, which it needs. */
@@ -130,6 +134,7 @@ export function checkPlan(plan: AttentionPlan, config: DecoderConfig): void {
   if (!(refresh.minCosine >= -1 && refresh.minCosine <= 1)) {
     throw refused(`has a least cosine of ${refresh.minCosine}; use a number from -1 to 1`);
   }
+  if (plan.longPrompts) checkLongPrompts(plan.longPrompts);
   let chosen = 0;
   for (const [layer, { heads, blocks }] of layers.entries()) {
     if (heads.length !== config.nKvHeads) {
@@ -139,6 +144,15 @@ export function checkPlan(plan: AttentionPlan, config: DecoderConfig): void {
     if (unknown !== undefined) throw refused(`has a head that is "${unknown}"; use "retrieval" or "streaming"`);
     chosen = checkBlocks(layer, heads, blocks, chosen);
   }
+}
+
+function checkLongPrompts({ fromTokens, block, samples }: HyperPlan): void {
+  for (const n of [block, samples]) {
+    if (!Number.isInteger(n) || n < 1) throw refused(`reads long prompts by ${n} keys; use a whole number from 1`);
+  }
+  const least = HYPER_SINKS + HYPER_RECENT + block;
+  if (Number.isInteger(fromTokens) && fromTokens >= least) return;
+  throw refused(`calls prompts of ${fromTokens} tokens long; use a whole number from ${least}`);
 }
 
 /** Checks what a layer reads, given how many blocks were chosen before it; how many are chosen behind it. */

@@ -11,6 +11,7 @@
  * refresh bool [1]: choose blocks anew; count.<budget> int64 [1] and sizes.<budget> int64 [2]: blocks and keys read under
  * a budget; preference float32 [blocks]; of layers that choose: chosen.<layer> int64 [count], the last choice, and
  * means.<layer>, or smallest.<layer> and largest.<layer>, float32 [retrieval heads, blocks, headSize] (LANDMARKS).
+ * is_far bool [1] and hyper.*: how a run of a long prompt is read (HyperInputs), where the plan has a way for it.
  * Outputs: keys and values [nLayers * nKvHeads, n, headSize], the run's own; of layers that choose: choice.<layer> int64
  * [count] and query.<layer> float32 [1, nHeads * headSize] of the last token.
  */
@@ -23,7 +24,7 @@ import {
   chooseByShares,
   LANDMARKS,
 } from "../attention/blocks.ts";
-import { type CacheInputs, denseAttention, oneToken, severalTokens } from "../attention/dense.ts";
+import { type CacheInputs, oneToken, severalTokens } from "../attention/dense.ts";
 import {
   byHead,
   type Cached,
@@ -35,6 +36,7 @@ import {
   type RunInputs,
   rotatedRows,
 } from "../attention/heads.ts";
+import { hyperAttention } from "../attention/hyper.ts";
 import type { AttentionPlan, BlockPlan, HeadRole } from "../attention/plan.ts";
 import { streamingAttention } from "../attention/streaming.ts";
 import type { DecoderConfig } from "../models/types.ts";
@@ -163,8 +165,15 @@ export class AttentionCompiler {
       bias: this.#input("bias", "float32", ["capacity"]),
       sizes: this.#input("sizes.all", "int64", [2]),
     };
-    if (blocks.kind === "all") return denseAttention(graph, rows, own, cached, this.#run, all, heads);
-    const several = () => severalTokens(graph, rows, cached, this.#run, heads);
+    const several = () => this.#severalTokens(rows, own, cached, heads);
+    if (blocks.kind === "all") {
+      return graph.choose(
+        this.#run.isSingle,
+        ["float32"],
+        () => oneToken(graph, rows.q, own, cached, all, heads).slice(0, 1),
+        () => [several()],
+      )[0];
+    }
     if (blocks.kind === "reuse") {
       const choice = this.#choice(blocks.budget, all.bias);
       return graph.choose(
@@ -217,6 +226,30 @@ export class AttentionCompiler {
     const width = heads.nHeads * heads.headSize;
     graph.output(named(graph.node("Reshape", [newest, graph.ints(1, width)]), `query.${layer}`), "float32", [1, width]);
     return mixed;
+  }
+
+  #severalTokens(rows: Rows, own: KeysValues, cached: Cached, heads: Heads): Value {
+    const graph = this.#graph;
+    const exactly = () => severalTokens(graph, rows, cached, this.#run, heads);
+    const { longPrompts } = this.#plan;
+    if (longPrompts === undefined) return exactly();
+    const inputs = {
+      middleEnd: this.#input("hyper.middle_end", "int64", [1]),
+      nPast: this.#input("hyper.past", "int64", [1]),
+      rowsPerBlock: this.#input("hyper.rows_per_block", "int64", [1]),
+      samples: this.#input("hyper.samples", "int64", ["samples"]),
+      sampleBias: this.#input("hyper.sample_bias", "float32", ["hyperRows", "samples"]),
+      spread: this.#input("hyper.spread", "int64", ["hyperRows"]),
+      pick: this.#input("hyper.pick", "int64", ["hyperQueries"]),
+      exactBias: this.#input("hyper.exact_bias", "float32", ["hyperTokens", "hyperKeys"]),
+      sizes: this.#input("hyper.sizes", "int64", [3]),
+    };
+    return graph.choose(
+      this.#input("is_far", "bool", [1]),
+      ["float32"],
+      () => [hyperAttention(graph, rows, own, cached, inputs, heads, longPrompts)],
+      () => [exactly()],
+    )[0];
   }
 
   #budget(budget: number): { count: Value; sizes: Value } {

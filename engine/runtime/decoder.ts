@@ -8,6 +8,7 @@ import { type CompileOptions, cacheType, compile } from "../compiler/compile.ts"
 import { EmbeddingRows } from "../models/embedding-rows.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { BlockChoices } from "./block-choices.ts";
+import { hyperInputs } from "./hyper-inputs.ts";
 import { asFloats, type CacheArray, type CacheShape, KvCache } from "./kv-cache.ts";
 import { RingCache } from "./ring-cache.ts";
 import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
@@ -30,6 +31,7 @@ export class Decoder {
   /** The precision of keys and values. */
   readonly cacheType: CacheType;
   readonly #config: DecoderConfig;
+  readonly #plan: AttentionPlan;
   readonly #session: InferenceSession;
   /** The names of the graph's inputs: a plan leaves out those it has no use for. */
   readonly #wanted: ReadonlySet<string>;
@@ -59,6 +61,7 @@ export class Decoder {
     session: InferenceSession,
   ) {
     this.#config = config;
+    this.#plan = plan;
     this.#session = session;
     this.#wanted = new Set(session.inputNames);
     this.#embeddings = new EmbeddingRows(weights.matrix("token_embd"));
@@ -95,6 +98,7 @@ export class Decoder {
       bias: this.#bias(nPast),
       ...this.#ringInputs(nPast, n),
       ...this.#choices.inputs(nPast, n),
+      ...this.#hyperInputs(nPast, n, rows.length > 0),
     };
     const feeds = Object.fromEntries(Object.entries(available).filter(([name]) => this.#wanted.has(name)));
     const outputs = await this.#session.run(feeds);
@@ -195,6 +199,14 @@ export class Decoder {
   #bias(nPast: number): Tensor {
     const { capacity } = this.#cache;
     return new Tensor("float32", new Float32Array(capacity).fill(UNUSED, nPast), [capacity]);
+  }
+
+  /** A prompt's last run, whose logits are wanted, is read exactly. */
+  #hyperInputs(nPast: number, n: number, isLast: boolean): Record<string, Tensor> {
+    const { longPrompts } = this.#plan;
+    if (longPrompts === undefined) return {};
+    const isFar = n > 1 && !isLast && nPast >= longPrompts.fromTokens;
+    return hyperInputs(longPrompts, nPast, n, this.#config.nHeads / this.#config.nKvHeads, isFar);
   }
 
   #ringInputs(nPast: number, n: number): Record<string, Tensor> {

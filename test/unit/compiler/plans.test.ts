@@ -212,3 +212,28 @@ for (const path of storiesModels.paths) {
     }
   });
 }
+
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: a long prompt read by one hashed block equals the exact plan, by several it does not`, async () => {
+    const model = await openForTest(path);
+    const ids = textOf(760);
+    const exact = await decoderForTest(model);
+    const read = async (decoder: Decoder) => {
+      let logits = new Float32Array(0);
+      for (let nPast = 0; nPast < ids.length; nPast += 95) {
+        const rows = nPast + 95 === ids.length ? [94] : [];
+        logits = (await decoder.run(ids.slice(nPast, nPast + 95), nPast, rows)).slice();
+      }
+      return logits;
+    };
+    const expected = await read(exact);
+    const plan = (block: number) => ({
+      ...exactPlan(model.config),
+      longPrompts: { fromTokens: 570, block, samples: 4 },
+    });
+    assertClose(await read(await decoderForTest(model, { plan: plan(250) })), expected, 1e-3, "one block");
+    const rough = await read(await decoderForTest(model, { plan: plan(10) }));
+    const worst = rough.reduce((max, logit, i) => Math.max(max, Math.abs(logit - expected[i])), 0);
+    assert.ok(worst > 1e-3, `${worst}`);
+  });
+}
