@@ -1,16 +1,20 @@
 /** `npm run eval -- <what> ...`: measurements of quality. The result goes to stdout, all else to stderr. */
-import { resolve } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { LongsightError } from "../../engine/errors.ts";
+import { packageRoot } from "../../engine/paths.ts";
 import { formatRows } from "../bench/rows.ts";
 import { testData } from "../data.ts";
 import { evaluateAttention } from "./attention.ts";
 import { evaluateMemory, formatMemory } from "./memory.ts";
 import { evaluateMemoryMethods } from "./memory-methods.ts";
+import { methodsPage } from "./methods-doc.ts";
 import { evaluateModel, formatModel } from "./model.ts";
 import { evaluateNotFound, formatNotFound } from "./not-found.ts";
 import { evaluatePlaced } from "./placed.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
+import { evaluateSyntheticMethods } from "./synthetic-methods.ts";
 
 const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [--limit N] [--json]
   Ranks the files of each case's commit; DIR holds bare git repositories as OWNER+NAME/repo.
@@ -21,7 +25,8 @@ const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [
        npm run eval -- model [--repos DIR] [--model FOLDER] [--quick] [--json]
   The shipped model's quality and speed against what it is to reach; about ten minutes, two with --quick.
        npm run eval -- methods [--json]
-  What each way of leaving keys out costs a trained external model, and how well the memory's methods work.`;
+  What each way of leaving keys out costs a trained external model, and how well the memory's methods work; some minutes.
+  Writes docs/methods.md.`;
 
 const OPTIONS = {
   cases: { type: "string", multiple: true },
@@ -82,7 +87,10 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
       ...(await evaluateAttention(path)),
       ...(await evaluatePlaced(path)),
       ...(await evaluateMemoryMethods()),
+      ...(await evaluateSyntheticMethods()),
     ];
+    mkdirSync(join(packageRoot, "docs"), { recursive: true });
+    writeFileSync(join(packageRoot, "docs", "methods.md"), methodsPage(rows));
     return { result: { rows }, table: formatRows(rows) };
   },
   async model(given) {

@@ -15,6 +15,7 @@ import { type ByLayer, Routing } from "../../engine/runtime/hybrid-routing.ts";
 import { atLeast, atMost, type Row, told } from "../bench/rows.ts";
 import { encodeSources } from "../own-sources.ts";
 import { type Dense, denseAttention, meanOverHeads, someBlocks, sum } from "./memory.ts";
+import { scanMethods } from "./scan-methods.ts";
 
 /** Texts that are not in memory. */
 const TEXTS = ["test/architecture.test.ts", "test/eval/metrics.ts", "test/eval/snapshot.ts", "test/data.ts"];
@@ -37,6 +38,7 @@ export async function evaluateMemoryMethods(): Promise<Row[]> {
     });
     return [
       ...(await landmarkAttention(decoder, memory, texts)),
+      ...(await scanMethods(decoder, memory, texts)),
       ...(await recycledAttention(decoder, memory, texts)),
       await routingTransformer(decoder, landmarks, texts),
     ].map((row) => ({ ...row, name: `${row.name} (default model, ${model.config.name})` }));

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { grayRank, HYPER_SINKS, hashRank, hyperLayout } from "../../../engine/attention/hyper.ts";
+import { type Keys, plainAttention, type RunData, randomRun, runHyper } from "../../hyper-run.ts";
 import { assertClose } from "../close.ts";
-import { type Keys, plainAttention, type RunData, randomRun, runHyper } from "./hyper-run.ts";
 
 test("neighbours in the order of buckets differ in one bit", () => {
   const bucketAt = new Map(Array.from({ length: 128 }, (_, bucket) => [grayRank(bucket), bucket]));

@@ -1,9 +1,9 @@
 /** One run of HyperAttention as a graph of its own, beside dense attention in plain loops. */
-import type { Heads } from "../../../engine/attention/heads.ts";
-import { type HyperPlan, hyperAttention } from "../../../engine/attention/hyper.ts";
-import { GraphBuilder } from "../../../engine/onnx/graph.ts";
-import { hyperInputs } from "../../../engine/runtime/hyper-inputs.ts";
-import { createSession, Tensor } from "../../../engine/runtime/session.ts";
+import type { Heads } from "../engine/attention/heads.ts";
+import { type HyperPlan, hyperAttention } from "../engine/attention/hyper.ts";
+import { GraphBuilder } from "../engine/onnx/graph.ts";
+import { hyperInputs } from "../engine/runtime/hyper-inputs.ts";
+import { createSession, Tensor } from "../engine/runtime/session.ts";
 
 /** Keys and values are [nKvHeads, nPast + n, headSize], the run's own behind those before it; queries [n, nHeads, headSize]. */
 export interface RunData {
@@ -36,7 +36,15 @@ export function randomRun(heads: Heads, nPast: number, n: number, seed: number):
 }
 
 /** Mixed values [n, nHeads, headSize]. */
-export async function runHyper(plan: HyperPlan, { heads, nPast, n, queries, keys, values }: RunData) {
+export async function runHyper(plan: HyperPlan, run: RunData): Promise<Float32Array> {
+  const session = await openHyper(plan, run);
+  const mixed = await session.run();
+  await session.close();
+  return mixed;
+}
+
+/** The same, to be run again and again. */
+export async function openHyper(plan: HyperPlan, { heads, nPast, n, queries, keys, values }: RunData, nThreads = 1) {
   const { nHeads, nKvHeads, headSize } = heads;
   const graph = new GraphBuilder();
   const feeds: Record<string, Tensor> = {};
@@ -46,10 +54,12 @@ export async function runHyper(plan: HyperPlan, { heads, nPast, n, queries, keys
   };
   const part = (x: Float32Array, from: number, to: number) => {
     const row = (nPast + n) * headSize;
-    const heads = Array.from({ length: nKvHeads }, (_, head) => [
-      ...x.subarray(head * row + from * headSize, head * row + to * headSize),
-    ]);
-    return Float32Array.from(heads.flat());
+    const rows = new Float32Array(nKvHeads * (to - from) * headSize);
+    for (let head = 0; head < nKvHeads; head++) {
+      const own = x.subarray(head * row + from * headSize, head * row + to * headSize);
+      rows.set(own, head * own.length);
+    }
+    return rows;
   };
   const rows = input("q", queries, [1, n, nHeads * headSize]);
   const kv = (name: string, from: number, to: number) => ({
@@ -71,10 +81,9 @@ export async function runHyper(plan: HyperPlan, { heads, nPast, n, queries, keys
   const mixed = hyperAttention(graph, { q: rows, k: rows, v: rows }, own, cached, inputs, heads, plan);
   const [out] = graph.nodes("Identity", [mixed], ["out"]);
   graph.output(out, "float32", [1, n, nHeads * headSize]);
-  const session = await createSession(graph.build(), { nThreads: 1 });
-  const result = await session.run(feeds);
-  await session.release();
-  return result.out.data as Float32Array;
+  const session = await createSession(graph.build(), { nThreads });
+  const mixedValues = async () => (await session.run(feeds)).out.data as Float32Array;
+  return { run: mixedValues, close: () => session.release() };
 }
 
 /** What a query attends to, and how much is added to each score. */

@@ -1,0 +1,146 @@
+/** docs/methods.md: what became of each method, with the rows that `npm run eval -- methods` measured. */
+import { cpus } from "node:os";
+import type { Row } from "../bench/rows.ts";
+
+interface Method {
+  readonly name: string;
+  readonly place: string;
+  readonly files: readonly string[];
+  /** Which rows are its own, by the beginning of their names. */
+  readonly rows: readonly string[];
+}
+
+const METHODS: readonly Method[] = [
+  {
+    name: "DuoAttention",
+    place:
+      "Heads that need no far tokens stream, and nothing of theirs is stored; gates learned, or estimated by reading a text.",
+    files: ["engine/attention/streaming.ts", "engine/attention/gates.ts", "engine/runtime/head-gates.ts"],
+    rows: ["stories260K, half of the heads", "stories260K, text among others: the same with half"],
+  },
+  {
+    name: "Landmark Attention",
+    place:
+      "Blocks of 64 tokens with a landmark; keys without positions, given places when they are read. Bounds of keys (Quest) were no better than means, which stay the default.",
+    files: ["engine/memory/segment.ts", "engine/attention/slots.ts", "engine/attention/blocks.ts"],
+    rows: ["Landmark Attention", "stories260K, blocks by their", "stories260K, text among others"],
+  },
+  {
+    name: "RetrievalAttention",
+    place: "Finds blocks of memories of 8,192 to 262,144 blocks; smaller ones are compared one by one.",
+    files: ["engine/memory/graph-index.ts", "engine/memory/sized-index.ts"],
+    rows: ["RetrievalAttention"],
+  },
+  {
+    name: "Routing Transformer",
+    place: "Cluster lists for memories of more than 262,144 blocks. Not as a layer of a model.",
+    files: ["engine/memory/clustered-index.ts"],
+    rows: ["Routing Transformer"],
+  },
+  {
+    name: "HiP",
+    place: "Compares candidate blocks whose keys are more than 4,096; fewer are all compared, which is better.",
+    files: ["engine/attention/hierarchy.ts", "engine/memory/block-scan.ts"],
+    rows: ["HiP"],
+  },
+  {
+    name: "TidalDecode",
+    place: "The preset `balanced`: two layers choose blocks by their attention, the others use their choice.",
+    files: ["engine/attention/blocks.ts", "engine/attention/plan.ts"],
+    rows: ["stories260K, blocks by attention"],
+  },
+  {
+    name: "Recycled Attention",
+    place: "A choice of blocks is kept until the query has turned away.",
+    files: ["engine/runtime/hybrid-routing.ts", "engine/runtime/block-choices.ts"],
+    rows: ["Recycled Attention", "stories260K, the same for 8 tokens"],
+  },
+  {
+    name: "SpAtten",
+    place:
+      "Keys in two planes: the high one decides among candidates, the low one is read where a bound demands it. Deeper layers read fewer blocks in the preset `fast`. Tokens are not pruned.",
+    files: ["engine/memory/key-planes.ts", "engine/attention/flatness.ts", "engine/memory/block-scan.ts"],
+    rows: ["SpAtten"],
+  },
+  {
+    name: "HyperAttention",
+    place:
+      "The preset `fast` reads prompts of more than 8,192 tokens with it, run by run, the last run apart; never what is stored. Its cost in quality was not measured: no trained model that reads so much was at hand.",
+    files: ["engine/attention/hyper.ts", "engine/runtime/hyper-inputs.ts"],
+    rows: ["HyperAttention"],
+  },
+  {
+    name: "Attention as an RNN",
+    place: "Parts of an attention are joined by its operator everywhere. Not as a layer of a model, nor for digests.",
+    files: ["engine/attention/merge.ts"],
+    rows: [],
+  },
+  {
+    name: "Lightning Attention and Lightning Attention-2",
+    place: "The shipped model's layers with a constant state, chunk by chunk.",
+    files: ["engine/attention/lightning.ts"],
+    rows: [],
+  },
+  {
+    name: "RCMHA",
+    place: "The shipped model's convolutions and relative biases.",
+    files: ["engine/attention/causal-conv.ts", "engine/attention/window.ts"],
+    rows: [],
+  },
+  {
+    name: "ACT (attention calibration)",
+    place:
+      "Figures only: how far blocks' first tokens act as sinks. Calibration is not implemented: damping them gained 0.001 bits a token on stories260K (DECISIONS.md).",
+    files: ["test/eval/memory-methods.ts"],
+    rows: ["ACT"],
+  },
+];
+
+/** Seen to work on made-up data only. */
+const LABORATORY = ["Pointer Networks", "AT / iAT", "Scan and Snap"];
+const MISSING = ["SEA", "Titans", "SAE circuits", "Salient Relevance (LRP)", "OAT"];
+
+const number = (value: number) => String(Number(value.toPrecision(3)));
+
+function table(rows: readonly Row[]): string[] {
+  if (rows.length === 0) return ["No figure of its own: its exact tests are its proof."];
+  const cells = rows.map(({ name, value, unit, target, pass }) => [
+    name.replaceAll("|", "\\|"),
+    `${number(value)} ${unit}`.trim(),
+    target === null ? "" : number(target),
+    pass === null ? "" : pass ? "yes" : "no",
+  ]);
+  return [
+    "| figure | value | target | reached |",
+    "| --- | --- | --- | --- |",
+    ...cells.map((row) => `| ${row.join(" | ")} |`),
+  ];
+}
+
+/** The page, from all rows. */
+export function methodsPage(rows: readonly Row[]): string {
+  const left = new Set(rows);
+  const sections = METHODS.flatMap(({ name, place, files, rows: beginnings }) => {
+    const own = [...left].filter((row) => beginnings.some((beginning) => row.name.startsWith(beginning)));
+    for (const row of own) left.delete(row);
+    const where = files.map((file) => `\`${file}\``).join(", ");
+    return [`## ${name}`, "", place, "", `In ${where}.`, "", ...table(own), ""];
+  });
+  return [
+    "# Methods",
+    "",
+    "Written by `npm run eval -- methods`: what each method does here, where it stands, and what was measured.",
+    `Machine: ${cpus().length} threads of ${cpus()[0]?.model.trim() ?? "an unknown processor"}. Times are of a machine that had other work as well.`,
+    "",
+    ...sections,
+    "## Experiments",
+    "",
+    `${LABORATORY.join(", ")}: on made-up data, not in the product (\`engine/training/LAB.md\`).`,
+    "",
+    "## Not implemented",
+    "",
+    `${MISSING.join(", ")}.`,
+    "",
+    ...(left.size > 0 ? ["## Other figures", "", ...table([...left]), ""] : []),
+  ].join("\n");
+}
