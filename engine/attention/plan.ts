@@ -50,7 +50,7 @@ export interface AttentionPlan {
 }
 
 const STREAMING = { sinks: 64, window: 256 };
-const LONG_PROMPTS: HyperPlan = { fromTokens: 8192, block: 256, samples: 768 };
+const LONG_PROMPTS: HyperPlan = { fromTokens: 16_384, block: 256, samples: 768 };
 const EVERY_TOKEN = { maxTokens: 1, minCosine: -1 };
 const ALL: BlockPlan = { kind: "all" };
 
@@ -80,7 +80,7 @@ export function balancedPlan(config: DecoderConfig, gates?: HeadGates): Attentio
 
 /**
  * The preset `fast`: every layer reads blocks chosen by their keys' means, fewer of them in deeper layers (SpAtten), for
- * up to eight tokens. Heads stream as in `balanced`. Prompts are read in near-linear time from 8,192 tokens on.
+ * up to eight tokens. Heads stream as in `balanced`. Prompts are read in near-linear time from 16,384 tokens on.
  */
 export function fastPlan(config: DecoderConfig, gates?: HeadGates): AttentionPlan {
   const choosing = [0, Math.min(2, config.nLayers - 1), Math.round(0.4 * config.nLayers)];

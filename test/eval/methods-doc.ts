@@ -65,7 +65,7 @@ const METHODS: readonly Method[] = [
   {
     name: "HyperAttention",
     place:
-      "The preset `fast` reads prompts of more than 8,192 tokens with it, run by run, the last run apart; never what is stored. Its cost in quality was not measured: no trained model that reads so much was at hand.",
+      "The preset `fast` reads prompts of more than 16,384 tokens with it, run by run, the last run apart; never what is stored. Its cost in quality was not measured: no trained model that reads so much was at hand.",
     files: ["engine/attention/hyper.ts", "engine/runtime/hyper-inputs.ts"],
     rows: ["HyperAttention"],
   },
@@ -110,11 +110,10 @@ function table(rows: readonly Row[]): string[] {
     target === null ? "" : number(target),
     pass === null ? "" : pass ? "yes" : "no",
   ]);
-  return [
-    "| figure | value | target | reached |",
-    "| --- | --- | --- | --- |",
-    ...cells.map((row) => `| ${row.join(" | ")} |`),
-  ];
+  const all = [["figure", "value", "target", "reached"], ...cells];
+  const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
+  const line = (row: readonly string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
+  return [line(all[0]), line(widths.map((width) => "-".repeat(width))), ...cells.map(line)];
 }
 
 /** The page, from all rows. */

@@ -13,9 +13,9 @@ test("every row stands in its method's section, and every file that is named exi
     told("else", 1, "ms"),
   ]);
   const section = (name: string) => page.split("\n## ").find((part) => part.startsWith(name)) ?? "";
-  assert.match(section("HiP"), /\| HiP: keys scored \| 768 \| {2}\| {2}\|/);
-  assert.match(section("SpAtten"), /\| SpAtten: a share \| 0\.5 \| 0\.9 \| no \|/);
-  assert.match(section("Other figures"), /\| else \| 1 ms \|/);
+  assert.match(section("HiP"), /\| HiP: keys scored \| 768 +\| +\| +\|/);
+  assert.match(section("SpAtten"), /\| SpAtten: a share \| 0\.5 +\| 0\.9 +\| no +\|/);
+  assert.match(section("Other figures"), /\| else +\| 1 ms +\|/);
   const files = [...page.matchAll(/`((?:engine|test)\/[\w./-]+)`/g)].map(([, file]) => file);
   assert.ok(files.length > 15);
   for (const file of files) assert.ok(existsSync(join(packageRoot, file)), file);
