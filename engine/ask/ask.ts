@@ -2,9 +2,11 @@
 import type { CatalogueReader, StoredSpan } from "../memory/catalogue-types.ts";
 import type { FoundPlace } from "../memory/placed-context.ts";
 import type { MemoryTrace, TracedBlock } from "../memory/trace.ts";
+import { candidatesOf } from "./candidates.ts";
 import { proseOf } from "./comments.ts";
 import { type ChatModel, citedNumbers, generateAnswer, groundedPrompt } from "./grounded.ts";
 import { narrow } from "./passage.ts";
+import { Pointer } from "./pointer.ts";
 import { contentTerms, parseQuery } from "./query.ts";
 import { type RankedSpan, type Retrieved, retrieve } from "./retrieve.ts";
 import { summarise } from "./summary.ts";
@@ -36,7 +38,7 @@ export interface Citation {
   /** From 1, both included. */
   readonly startLine: number;
   readonly endLine: number;
-  /** Greater is better; comparable within one answer. */
+  /** How likely the answer lies here rather than in another place or nowhere, 0 to 1. */
   readonly score: number;
   readonly symbol: string | null;
   /** The definition up to its body, where the place lies in one. */
@@ -50,6 +52,11 @@ export interface AskResult {
   readonly found: boolean;
   readonly answer: string;
   readonly citations: readonly Citation[];
+  /**
+   * How firm the choice of citations is: the smallest change of the scores of what they were chosen from that puts another
+   * first, in standard deviations of these scores. Null where nothing was chosen.
+   */
+  readonly stability: number | null;
   /** The chat model's name, or "extractive" where the answer quotes the repository. */
   readonly model: string;
   /** What of the folder's memory the model attended to, where it has one. */
@@ -77,9 +84,16 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
   if (retrieved.spans.length === 0 || !(deps.isScoped || isSupported(retrieved))) {
     const answer = notFound(retrieved, deps);
     options.onText?.(answer);
-    return { found: false, answer, citations: [], model, timingsMs: { citations: elapsed(), total: elapsed() } };
+    return {
+      found: false,
+      answer,
+      citations: [],
+      stability: null,
+      model,
+      timingsMs: { citations: elapsed(), total: elapsed() },
+    };
   }
-  const spans = choose(retrieved, options.maxCitations ?? MAX_CITATIONS);
+  const { spans, stability } = choose(retrieved, options.maxCitations ?? MAX_CITATIONS);
   const citations = cite(spans, retrieved, deps.catalogue);
   const citationsMs = elapsed();
   options.onCitations?.(citations);
@@ -87,6 +101,7 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
     found: true,
     answer,
     citations: cited,
+    stability: Number(stability.toFixed(3)),
     model,
     memory,
     timingsMs: { citations: citationsMs, total: elapsed() },
@@ -138,7 +153,7 @@ export function placesFor(text: string, catalogue: CatalogueReader): FoundPlace[
   if (contentTerms(text).length === 0) return [];
   const retrieved = retrieve(parseQuery(text), catalogue);
   if (retrieved.spans.length === 0 || !isSupported(retrieved)) return [];
-  return choose(retrieved, MAX_CITATIONS).map(({ span }) => narrow(span, retrieved.evidence.idf));
+  return choose(retrieved, MAX_CITATIONS).spans.map(({ span }) => narrow(span, retrieved.evidence.idf));
 }
 
 /** Says that nothing fits, and where the reader may look all the same: the places are named, not cited. */
@@ -151,12 +166,18 @@ function notFound({ spans, evidence }: Retrieved, { folderName }: AskDeps): stri
   return `I did not find this in ${folderName}.${rest}`;
 }
 
-/** The best spans that are not about something else. */
-function choose({ spans }: Retrieved, limit: number): RankedSpan[] {
+/** The best spans that are not about something else, in the pointer's order: a span's score is how likely it answers. */
+function choose({ evidence, spans }: Retrieved, limit: number): { spans: RankedSpan[]; stability: number } {
   const best = spans[0]?.score ?? 0;
   // In a scoped search even the best may score below zero; it is never left out.
   const atLeast = best - (1 - MIN_SCORE_SHARE) * Math.abs(best);
-  return spans.filter(({ score }) => score >= atLeast).slice(0, limit);
+  const seen = spans.slice(0, MAX_CITATIONS);
+  const candidates = candidatesOf(evidence, seen);
+  const { probabilities, stability } = Pointer.open().point(candidates);
+  const likely = seen.map(({ span }) => ({ span, score: 0 }));
+  for (const [i, unit] of candidates.units.entries()) likely[unit.span].score += probabilities[i];
+  const chosen = likely.filter((_, i) => seen[i].score >= atLeast).slice(0, limit);
+  return { spans: chosen.sort((a, b) => b.score - a.score), stability };
 }
 
 function cite(spans: readonly RankedSpan[], { evidence }: Retrieved, catalogue: CatalogueReader): Citation[] {

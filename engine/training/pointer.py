@@ -96,15 +96,15 @@ def unordered_loss(log_p: Tensor, remaining: Tensor) -> Tensor:
     return -torch.logsumexp(log_p.masked_fill(~remaining, float("-inf")), dim=-1)
 
 
-def forced(head: PointerHead, candidates: Tensor, query: Tensor, valid: Tensor, gold: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """The steps that choose the gold set, of the remaining ones always the likeliest, and then stop.
+def forced(head: PointerHead, candidates: Tensor, query: Tensor, valid: Tensor, gold: Tensor, most: int = 10**6) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """The steps, `most` at most, that choose the gold set, of the remaining ones always the likeliest, and then stop.
 
     gold [B, n] bool. A step is u [B, n + 1], allowed [B, n + 1], right [B, n + 1], active [B]: what is not active has stopped before.
     """
     e, h = head.encode(candidates, query, valid)
     keys, allowed, remaining = head.pointer.keys(e), with_stop(valid), F.pad(gold & valid, (1, 0))
     active, steps = torch.ones(len(e), dtype=torch.bool), []
-    while active.any():
+    while active.any() and len(steps) < most:
         u = head.pointer.scores(keys, h)
         right = remaining.clone()
         right[:, STOP] = ~remaining.any(-1)

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { formatAsk, formatCheck } from "../../engine/cli-format.ts";
 
 const timingsMs = { index: 1, citations: 2, total: 3 };
-const answer = { found: true, answer: "Here.", citations: [], model: "a", timingsMs };
+const answer = { found: true, answer: "Here.", citations: [], stability: null, model: "a", timingsMs };
 
 test("an answer from memory says how many blocks it was written from", () => {
   assert.match(formatAsk(answer), /\(written by a; index/);

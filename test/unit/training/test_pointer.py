@@ -8,6 +8,7 @@ import torch
 
 from training.hull import HullNet, area, hull, is_simple
 from training.pointer import STOP, Pointer, PointerHead, beam, forced, greedy, log_probabilities, unordered_loss, with_stop
+from training.pointer_train import by_chosen, collate, prepared
 
 
 def head(seed: int = 0) -> PointerHead:
@@ -123,3 +124,23 @@ class Hulls(unittest.TestCase):
         self.assertAlmostEqual(area(points[[1, 4, 2, 3]]), 1)
         self.assertTrue(is_simple(points[[1, 4, 2, 3]]))
         self.assertFalse(is_simple(points[[1, 2, 4, 3]]))
+
+
+class Questions(unittest.TestCase):
+    """What pointer_train makes of a question: two spans, of three units and one; the second unit and the last are right."""
+
+    CASE = {"features": [[0.0, 1], [1, 0], [0, 0], [0.5, 0]], "query": [1.0], "units": [[0, 4, 0], [0, 6, 5], [0, 5, 0], [1, 2, 2]], "goldTokens": 8}
+
+    def test_padding_and_what_is_right(self):
+        case = prepared(self.CASE)
+        self.assertEqual(case["gold"].tolist(), [False, True, False, True])
+        x, _, valid, gold = collate([case, prepared(self.CASE | {"features": [[3.0, 4]], "units": [[0, 1, 1]]})])
+        self.assertEqual(valid.tolist(), [[True] * 4, [True, False, False, False]])
+        self.assertEqual(x[1, 1:].abs().sum().item(), 0)
+        self.assertEqual(gold[1].tolist(), [True, False, False, False])
+
+    def test_token_f1_of_the_lines_between_chosen_units(self):
+        case = prepared(self.CASE)
+        self.assertAlmostEqual(by_chosen(case, np.array([True, True, False, False]), 0), 2 * 5 / (10 + 8))
+        self.assertEqual(by_chosen(case, np.array([True, True, False, False]), 1), 0)
+        self.assertAlmostEqual(by_chosen(case, np.array([False, False, False, True]), 1), 2 * 2 / (2 + 8))
