@@ -33,6 +33,8 @@ export interface Turn {
   readonly error?: string;
   /** What wrote the answer; "extractive" where the folder is quoted. */
   readonly model?: string;
+  /** How firmly the first citation is first, as the engine says it. */
+  readonly stability?: number | null;
   /** How the index stood, in one line. */
   readonly freshness: string;
   readonly totalMs?: number;

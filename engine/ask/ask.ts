@@ -6,7 +6,7 @@ import { candidatesOf } from "./candidates.ts";
 import { proseOf } from "./comments.ts";
 import { type ChatModel, citedNumbers, generateAnswer, groundedPrompt } from "./grounded.ts";
 import { narrow } from "./passage.ts";
-import { Pointer } from "./pointer.ts";
+import { Pointer, stability } from "./pointer.ts";
 import { contentTerms, parseQuery } from "./query.ts";
 import { type RankedSpan, type Retrieved, retrieve } from "./retrieve.ts";
 import { summarise } from "./summary.ts";
@@ -53,8 +53,8 @@ export interface AskResult {
   readonly answer: string;
   readonly citations: readonly Citation[];
   /**
-   * How firm the choice of citations is: the smallest change of the scores of what they were chosen from that puts another
-   * first, in standard deviations of these scores. Null where nothing was chosen.
+   * How firmly the first citation is first: the smallest change of the places' scores that puts another one there, in
+   * standard deviations of these scores. Null where there is no other.
    */
   readonly stability: number | null;
   /** The chat model's name, or "extractive" where the answer quotes the repository. */
@@ -93,7 +93,7 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
       timingsMs: { citations: elapsed(), total: elapsed() },
     };
   }
-  const { spans, stability } = choose(retrieved, options.maxCitations ?? MAX_CITATIONS);
+  const { spans, firmness } = choose(retrieved, options.maxCitations ?? MAX_CITATIONS);
   const citations = cite(spans, retrieved, deps.catalogue);
   const citationsMs = elapsed();
   options.onCitations?.(citations);
@@ -101,7 +101,7 @@ export async function ask(question: string, deps: AskDeps, options: AskOptions =
     found: true,
     answer,
     citations: cited,
-    stability: Number(stability.toFixed(3)),
+    stability: firmness === null ? null : Number(firmness.toFixed(3)),
     model,
     memory,
     timingsMs: { citations: citationsMs, total: elapsed() },
@@ -167,17 +167,19 @@ function notFound({ spans, evidence }: Retrieved, { folderName }: AskDeps): stri
 }
 
 /** The best spans that are not about something else, in the pointer's order: a span's score is how likely it answers. */
-function choose({ evidence, spans }: Retrieved, limit: number): { spans: RankedSpan[]; stability: number } {
+function choose({ evidence, spans }: Retrieved, limit: number): { spans: RankedSpan[]; firmness: number | null } {
   const best = spans[0]?.score ?? 0;
   // In a scoped search even the best may score below zero; it is never left out.
   const atLeast = best - (1 - MIN_SCORE_SHARE) * Math.abs(best);
   const seen = spans.slice(0, MAX_CITATIONS);
   const candidates = candidatesOf(evidence, seen);
-  const { probabilities, stability } = Pointer.open().point(candidates);
+  const { probabilities } = Pointer.open().point(candidates);
   const likely = seen.map(({ span }) => ({ span, score: 0 }));
   for (const [i, unit] of candidates.units.entries()) likely[unit.span].score += probabilities[i];
   const chosen = likely.filter((_, i) => seen[i].score >= atLeast).slice(0, limit);
-  return { spans: chosen.sort((a, b) => b.score - a.score), stability };
+  // A span's mass is a sum of exponentials of scores: its logarithm is a score too.
+  const firmness = likely.length < 2 ? null : stability(likely.map(({ score }) => Math.log(score + 1e-9)));
+  return { spans: chosen.sort((a, b) => b.score - a.score), firmness };
 }
 
 function cite(spans: readonly RankedSpan[], { evidence }: Retrieved, catalogue: CatalogueReader): Citation[] {

@@ -21,11 +21,6 @@ export interface Pointed {
   readonly probabilities: Float32Array;
   /** How likely no unit is. */
   readonly none: number;
-  /**
-   * How far the scores are from another choice: the smallest change of them that puts another entry first, in standard
-   * deviations of the scores. Infinite for a single entry.
-   */
-  readonly stability: number;
 }
 
 export class Pointer {
@@ -63,7 +58,7 @@ export class Pointer {
       return BOUND * Math.tanh(sum);
     });
     const [none, ...probabilities] = softmax(scores);
-    return { none, probabilities: Float32Array.from(probabilities), stability: stability(scores) };
+    return { none, probabilities: Float32Array.from(probabilities) };
   }
 
   /** Attention among all rows of `e` and a feed-forward layer, both added in place. */
@@ -163,10 +158,13 @@ function softmax(scores: readonly number[]): number[] {
   return weights.map((weight) => weight / sum);
 }
 
-/** The margin of the best score over the second, over the square root of 2, in standard deviations of all. */
-function stability(scores: readonly number[]): number {
-  const [first, second = Number.NEGATIVE_INFINITY] = [...scores].sort((a, b) => b - a);
+/**
+ * How firm a choice among scores is: the smallest change of them that puts another one first, in standard deviations of
+ * the scores. That is the margin of the first over the second, over the square root of 2. At least two scores.
+ */
+export function stability(scores: readonly number[]): number {
+  const [first, second] = [...scores].sort((a, b) => b - a);
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
   const deviation = Math.sqrt(scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / scores.length);
-  return (first - second) / Math.SQRT2 / deviation;
+  return (first - second) / Math.SQRT2 / Math.max(deviation, 1e-12);
 }

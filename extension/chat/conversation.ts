@@ -96,10 +96,19 @@ export class Conversation {
           shown ??= setTimeout(show, SHOW_EVERY_MS);
         },
       });
-      const { answer, citations, model, timingsMs } = result;
+      const { answer, citations, stability, model, timingsMs } = result;
       // Said after the fact: the engine may have indexed the folder for this question.
       const fresh = freshness(index);
-      turn = { ...turn, answer, citations, model, totalMs: timingsMs.total, state: "done", freshness: fresh };
+      turn = {
+        ...turn,
+        answer,
+        citations,
+        stability,
+        model,
+        totalMs: timingsMs.total,
+        state: "done",
+        freshness: fresh,
+      };
     } catch (error) {
       turn = isCancelled(error)
         ? { ...turn, state: "stopped" }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Candidates, UNIT_FEATURES } from "../../../engine/ask/candidates.ts";
-import { Pointer } from "../../../engine/ask/pointer.ts";
+import { Pointer, stability } from "../../../engine/ask/pointer.ts";
 import { defaultModelDir } from "../../../engine/paths.ts";
 
 interface Golden {
@@ -26,12 +26,14 @@ function candidates(features: readonly (readonly number[])[], query: readonly nu
 }
 
 test("points where the head that was trained points", () => {
-  for (const { features, query, probabilities, stability } of golden) {
+  for (const { features, query, probabilities, stability: firmness } of golden) {
     const pointed = Pointer.open().point(candidates(features, query));
-    for (const [i, p] of [pointed.none, ...pointed.probabilities].entries()) {
+    const all = [pointed.none, ...pointed.probabilities];
+    for (const [i, p] of all.entries()) {
       assert.ok(Math.abs(p - probabilities[i]) < 1e-4, `${i}: ${p} ${probabilities[i]}`);
     }
-    assert.ok(Math.abs(pointed.stability - stability) < 1e-2 * Math.max(1, stability));
+    // Logarithms of probabilities are the scores less a constant.
+    assert.ok(Math.abs(stability(all.map(Math.log)) - firmness) < 1e-2 * Math.max(1, firmness));
   }
 });
 
@@ -50,4 +52,9 @@ test("the probabilities of any number of candidates and of none of them make one
     const { none, probabilities } = Pointer.open().point(candidates(features, golden[0].query));
     assert.ok(Math.abs(probabilities.reduce((sum, p) => sum + p, none) - 1) < 1e-5);
   }
+});
+
+test("a choice is as firm as its margin, over the root of two, in deviations of the scores", () => {
+  assert.ok(Math.abs(stability([1, 3, -1]) - Math.SQRT2 / Math.sqrt(8 / 3)) < 1e-12);
+  assert.equal(stability([2, 2, 0]), 0);
 });
