@@ -40,7 +40,7 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
   await context.test("why these sources: every source has its score, the best first", async () => {
     await lastTurn.locator("details.why summary").click();
     const scores = (await lastTurn.locator("details.why .value").allTextContents()).map(Number);
-    assert.ok(scores.length > 0 && scores.every((score) => score > 0), String(scores));
+    assert.ok(scores.length > 0 && scores.every((score) => score >= 0 && score <= 1), String(scores));
     assert.deepEqual(
       scores,
       scores.toSorted((a, b) => b - a),
