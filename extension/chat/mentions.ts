@@ -35,7 +35,8 @@ export function selectionMention(index: FolderIndex): Mention | undefined {
 
 async function pathsOf({ folder }: FolderIndex, query: string): Promise<string[]> {
   const name = (query.split("/").at(-1) ?? "").replaceAll(/[[\]{}*?!\\]/g, "?");
-  const pattern = new vscode.RelativePattern(folder, name === "" ? "**/*" : `**/*${name}*`);
+  // Files of that name, and those in folders of that name.
+  const pattern = new vscode.RelativePattern(folder, name === "" ? "**/*" : `{**/*${name}*,**/*${name}*/**}`);
   const found = await vscode.workspace.findFiles(pattern, undefined, MAX_LISTED);
   return found.map((uri) => vscode.workspace.asRelativePath(uri, false));
 }

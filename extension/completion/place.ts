@@ -45,10 +45,10 @@ export function cursorText(
   const kept = isCut ? prefix.indexOf("\n", skipped) + 1 || skipped : 0;
   const until = document.positionAt(document.offsetAt(end) + SUFFIX_CHARS);
   const suffix = document.getText(new vscode.Range(end, until)) + cell.after;
-  const isFile = document.uri.scheme === "file";
+  const file = cell.notebook ?? document.uri;
   return {
-    folder: isFile ? vscode.workspace.getWorkspaceFolder(document.uri)?.uri.fsPath : undefined,
-    path: vscode.workspace.asRelativePath(document.uri, false),
+    folder: file.scheme === "file" ? vscode.workspace.getWorkspaceFolder(file)?.uri.fsPath : undefined,
+    path: vscode.workspace.asRelativePath(file, false),
     startLine: (from > 0 ? document.positionAt(from).line : 0) + prefix.slice(0, kept).split("\n").length,
     prefix: prefix.slice(kept),
     suffix: suffix.slice(0, SUFFIX_CHARS),
@@ -61,8 +61,14 @@ function gridStart(length: number): number {
   return Math.max(0, Math.ceil((length - PREFIX_CHARS) / grid) * grid);
 }
 
+interface CellsAround {
+  readonly notebook?: vscode.Uri;
+  readonly before: string;
+  readonly after: string;
+}
+
 /** The code cells before and behind the one edited; empty texts outside notebooks. */
-function notebookAround(document: vscode.TextDocument): { before: string; after: string } {
+function notebookAround(document: vscode.TextDocument): CellsAround {
   const notebook =
     document.uri.scheme === "vscode-notebook-cell"
       ? vscode.workspace.notebookDocuments.find((one) => one.getCells().some((cell) => cell.document === document))
@@ -72,6 +78,7 @@ function notebookAround(document: vscode.TextDocument): { before: string; after:
   const at = cells.findIndex((cell) => cell.document === document);
   const join = (some: readonly vscode.NotebookCell[]) => some.map((cell) => cell.document.getText());
   return {
+    notebook: notebook.uri,
     before: join(cells.slice(0, at))
       .map((text) => `${text}\n\n`)
       .join(""),

@@ -43,8 +43,8 @@ function findChromium(): string | undefined {
   if (there() || process.getuid?.() !== 0) return there();
   console.error("Installing Chromium for the workbench tests ...");
   apt("update");
-  // libkrb5-dev: code-server's kerberos module is built from source.
-  apt("install", "-y", "--no-install-recommends", "chromium", "libkrb5-dev", "fonts-dejavu-core");
+  // libkrb5-dev: code-server's kerberos module is built from source. iproute2: a network namespace of its own.
+  apt("install", "-y", "--no-install-recommends", "chromium", "libkrb5-dev", "fonts-dejavu-core", "iproute2");
   return there();
 }
 

@@ -18,9 +18,11 @@ import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
 import { LLAMA_KEY, llamaAnswers } from "./scenarios/llama.ts";
 import { models } from "./scenarios/models.ts";
+import { offline } from "./scenarios/offline.ts";
 import { serverAnswers, startServer } from "./scenarios/server.ts";
+import { walkthrough } from "./scenarios/walkthrough.ts";
 import { asksBeforeMuchWork, largeFolder, restricted, severalFolders } from "./scenarios/workspaces.ts";
-import { followsSystemColours, Workbench, type WorkbenchOptions } from "./workbench.ts";
+import { cannotGoOffline, followsSystemColours, Workbench, type WorkbenchOptions } from "./workbench.ts";
 import { installWorkbench } from "./workbench-install.ts";
 
 const installed = installWorkbench();
@@ -37,8 +39,9 @@ test("the extension in a real workbench", { skip }, async (context) => {
     name: string,
     run: (context: TestContext, workbench: Workbench) => Promise<void>,
     options: Partial<WorkbenchOptions> = {},
+    impossible: string | false = false,
   ) =>
-    context.test(name, { skip: only && !only.includes(name) && "not chosen" }, async (inner) => {
+    context.test(name, { skip: only && !only.includes(name) ? "not chosen" : impossible }, async (inner) => {
       const workbench = await Workbench.start({ installed, vsix, folders: [fixture("library")], ...options });
       try {
         await run(inner, workbench);
@@ -57,9 +60,9 @@ test("the extension in a real workbench", { skip }, async (context) => {
   await scenario("engine", engine);
   await scenario("chat", chat);
   await scenario("diagnostics", diagnostics, { settings: noOtherSuggestions });
-  const { server, url, questions } = await startServer();
+  const { server, url, seen } = await startServer();
   const configured = { "longsight.server.url": url, "longsight.server.model": "my-model" };
-  await scenario("server", (inner, workbench) => serverAnswers(inner, workbench, questions), { settings: configured });
+  await scenario("server", (inner, workbench) => serverAnswers(inner, workbench, seen), { settings: configured });
   server.close();
   const { path, skip: isAbsent } = testData("models/stories260K/stories260K.gguf");
   const llama = isAbsent ? undefined : await startLlamaServer(path, { apiKey: LLAMA_KEY, tokenMs: 30 });
@@ -69,6 +72,7 @@ test("the extension in a real workbench", { skip }, async (context) => {
     await scenario("llama server", (inner, workbench) => llamaAnswers(inner, workbench, llama), { settings });
   } else await context.test("llama server", { skip: isAbsent || "llama.cpp is not installed for this platform" });
   await scenario("models", models);
+  await scenario("walkthrough", walkthrough);
   const model = agentModel();
   context.after(() => rmSync(model, { recursive: true }));
   const agentSettings = { "longsight.chat.model": model };
@@ -77,6 +81,7 @@ test("the extension in a real workbench", { skip }, async (context) => {
   const large = largeFolder();
   context.after(() => rmSync(large, { recursive: true }));
   await scenario("large folder", asksBeforeMuchWork, { folders: [large] });
+  await scenario("offline", offline, { settings: noOtherSuggestions, isOffline: true }, cannotGoOffline());
   await scenario("restricted", restricted, { asksForTrust: true });
   await scenario("appearance", appearance, { settings: { ...noOtherSuggestions, ...followsSystemColours } });
 });

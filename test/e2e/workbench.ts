@@ -1,5 +1,5 @@
 /** A real VS Code workbench with the packed extension in it, driven through its page like a user would. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,6 +17,8 @@ export interface WorkbenchOptions {
   readonly others?: readonly string[];
   /** Whether the editor asks for trust; without it every workspace is trusted. */
   readonly asksForTrust?: boolean;
+  /** Whether editor and browser run where there is no network at all, in a namespace of their own. */
+  readonly isOffline?: boolean;
 }
 
 const BROWSER_ARGS = [
@@ -102,22 +104,20 @@ export class Workbench {
       execFileSync(node, [script, ...common, "--install-extension", vsix, "--force"], { env, stdio: "ignore" });
     }
     const port = await freePort();
-    const server = spawn(
-      node,
-      [
-        script,
-        ...common,
-        ...["--bind-addr", `127.0.0.1:${port}`, "--auth", "none", "--disable-telemetry", "--disable-update-check"],
-        "--disable-getting-started-override",
-        ...(options.asksForTrust ? [] : ["--disable-workspace-trust"]),
-      ],
-      { env, stdio: "ignore", detached: true },
-    );
+    const start = [
+      ...[node, script, ...common, "--bind-addr", `127.0.0.1:${port}`, "--auth", "none"],
+      ...["--disable-telemetry", "--disable-update-check", "--disable-getting-started-override"],
+      ...(options.asksForTrust ? [] : ["--disable-workspace-trust"]),
+    ];
+    const [program, ...args] = options.isOffline ? withoutNetwork(start) : start;
+    const server = spawn(program, args, { env, stdio: "ignore", detached: true });
     // A test that is ended from outside leaves no server behind.
     process.once("exit", () => endGroup(server));
-    const browser = await chromium.launch({ executablePath, args: BROWSER_ARGS });
+    const browser = await chromium.launch({
+      executablePath: options.isOffline ? besideServer(home, server, executablePath) : executablePath,
+      args: BROWSER_ARGS,
+    });
     try {
-      await answers(`http://127.0.0.1:${port}/healthz`);
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
       await context.grantPermissions(["clipboard-read", "clipboard-write"]);
       const page = await context.newPage();
@@ -142,7 +142,17 @@ export class Workbench {
 
   /** Loads the page anew: the same window, as after "Reload Window". */
   async reload(page = this.page): Promise<void> {
-    await page.goto(this.#url, { timeout: START_LIMIT_MS });
+    // Where the server lies in a namespace of its own, only the browser can ask whether it answers.
+    const limitMs = performance.now() + START_LIMIT_MS;
+    for (;;) {
+      try {
+        await page.goto(this.#url, { timeout: START_LIMIT_MS });
+        break;
+      } catch (error) {
+        if (!/ERR_CONNECTION_REFUSED/.test(String(error)) || performance.now() > limitMs) throw error;
+        await page.waitForTimeout(300);
+      }
+    }
     await page.locator(".monaco-workbench .part.statusbar").waitFor({ timeout: START_LIMIT_MS });
     await page.locator(".statusbar-item", { hasText: "Longsight" }).waitFor({ timeout: START_LIMIT_MS });
   }
@@ -274,24 +284,30 @@ function workspaceQuery(home: string, folders: readonly string[]): string {
   return `workspace=${encodeURIComponent(file)}`;
 }
 
+/** Nothing but a loopback device of its own: a connection to anywhere else is impossible. */
+const withoutNetwork = (command: readonly string[]) => [
+  ...["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"],
+  ...command,
+];
+
+/** Why `isOffline` is not possible on this machine, false where it is. */
+export function cannotGoOffline(): string | false {
+  const [program, ...args] = withoutNetwork(["true"]);
+  return spawnSync(program, args).status === 0 ? false : "network namespaces cannot be made here";
+}
+
+/** A script that starts the browser in the network namespace of the server. */
+function besideServer(home: string, { pid }: ChildProcess, executable: string): string {
+  const script = join(home, "browser.sh");
+  writeFileSync(script, `#!/bin/sh\nexec nsenter -t ${pid} -n ${executable} "$@"\n`, { mode: 0o755 });
+  return script;
+}
+
 function endGroup(server: ChildProcess): void {
   try {
     if (server.pid) process.kill(-server.pid, "SIGKILL");
   } catch {
     // It has ended by itself.
-  }
-}
-
-async function answers(url: string): Promise<void> {
-  const limitMs = performance.now() + START_LIMIT_MS;
-  for (;;) {
-    const isThere = await fetch(url).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (isThere) return;
-    if (performance.now() > limitMs) throw new Error(`The workbench did not answer within ${START_LIMIT_MS / 1000} s.`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
 

@@ -59,6 +59,32 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
     assert.equal(await lastTurn.locator(".chip").textContent(), "@src/fines.py");
   });
 
+  await context.test("a mentioned folder keeps the search inside it", async () => {
+    await box.pressSequentially("How is a loan renewed? @src");
+    await panel.locator('.mentions [role="option"]', { hasText: /^src/ }).first().waitFor();
+    await box.press("Enter");
+    await box.press("Enter");
+    await panel.locator('article[data-state="done"]').nth(2).waitFor();
+    const paths = await lastTurn.locator(".source .path").allTextContents();
+    assert.ok(paths.length > 0 && paths.every((path) => path.startsWith("src/")), String(paths));
+    assert.match((await lastTurn.locator(".chip").textContent()) ?? "", /^@src\/?$/);
+  });
+
+  await context.test("the text selected in the editor can be asked about", async () => {
+    await workbench.openFile("members.py");
+    await workbench.goTo(1, 1);
+    await page.keyboard.press("Shift+ArrowDown");
+    await page.keyboard.press("Shift+ArrowDown");
+    await box.pressSequentially("What is this for? @selection");
+    await panel.locator('.mentions [role="option"]', { hasText: "src/members.py:1-3" }).first().waitFor();
+    await box.press("Enter");
+    await box.press("Enter");
+    await panel.locator('article[data-state="done"]').nth(3).waitFor();
+    assert.equal(await lastTurn.locator(".chip").textContent(), "@src/members.py:1-3");
+    const paths = await lastTurn.locator(".source .path").allTextContents();
+    assert.ok(paths.length > 0 && paths.every((path) => path === "src/members.py"), String(paths));
+  });
+
   await context.test("symbols of the folder are offered, whatever the language", async () => {
     await box.pressSequentially("@MemberReg");
     await panel.locator('.mentions [role="option"]', { hasText: "MemberRegister" }).first().waitFor();
@@ -68,7 +94,7 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
   await context.test("what is not in the folder is not made up", async () => {
     await box.fill("How are satellites launched into orbit?");
     await box.press("Enter");
-    await panel.locator('article[data-state="done"]').nth(2).waitFor();
+    await panel.locator('article[data-state="done"]').nth(4).waitFor();
     assert.match((await lastTurn.locator(".answer").textContent()) ?? "", /did not find this in library/);
     assert.equal(await lastTurn.locator(".source").count(), 0);
   });
@@ -78,7 +104,7 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
     await page.locator('.quick-input-widget input[placeholder="Where are loans renewed?"]').waitFor();
     await page.locator(".quick-input-widget input[type=text]").fill("who registers a new member?");
     await page.keyboard.press("Enter");
-    await panel.locator('article[data-state="done"]').nth(3).waitFor();
+    await panel.locator('article[data-state="done"]').nth(5).waitFor();
     assert.match((await lastTurn.locator(".sources").textContent()) ?? "", /members\.py/);
   });
 
@@ -87,7 +113,7 @@ export async function chat(context: TestContext, workbench: Workbench): Promise<
     await page.waitForTimeout(2000);
     await workbench.reload();
     await workbench.openView("Longsight");
-    await workbench.webview().locator("article.turn").nth(3).waitFor();
+    await workbench.webview().locator("article.turn").nth(5).waitFor();
     await workbench.command("Longsight: New Conversation");
     await workbench.webview().locator(".empty").waitFor();
   });

@@ -61,6 +61,18 @@ export async function completions(context: TestContext, workbench: Workbench): P
     );
   });
 
+  await context.test("beside the editor's own list the suggestion goes on from the entry selected there", async () => {
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type(`\n    ${TYPED}`, { delay: 40 });
+    await page.keyboard.press("Control+Space");
+    await page.locator(".suggest-widget.visible .monaco-list-row.focused", { hasText: "LOAN_DAYS" }).waitFor();
+    const shown = `${TYPED}${ghost}`.replaceAll(" ", "\u00a0");
+    // The entry's own rest and the suggestion's stand in pieces of their own.
+    await page.locator(".monaco-editor .view-line", { hasText: shown }).last().waitFor();
+    assert.ok(!(await workbench.editorText()).endsWith(ghost));
+    await page.keyboard.press("Control+End");
+  });
+
   await context.test("an untitled document has suggestions too", async () => {
     await workbench.command("File: New Untitled Text File");
     await page.keyboard.type(

@@ -14,26 +14,36 @@ const ANSWER = [
   "```\n",
 ];
 
-/** A server that always gives the same answer, and the questions it has got. */
-export async function startServer(): Promise<{ server: Server; url: string; questions: string[] }> {
-  const questions: string[] = [];
+/** What the server has seen. */
+interface Seen {
+  readonly questions: string[];
+  /** Answers whose reader went away before their end. */
+  nAbandoned: number;
+}
+
+/** A server that always gives the same answer; one to a question about patience stops after its first words. */
+export async function startServer(): Promise<{ server: Server; url: string; seen: Seen }> {
+  const seen: Seen = { questions: [], nAbandoned: 0 };
   const server = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk) => {
       body += chunk;
     });
     request.on("end", () => {
-      questions.push(JSON.parse(body).messages.at(-1).content);
-      for (const content of ANSWER)
+      const question: string = JSON.parse(body).messages.at(-1).content;
+      seen.questions.push(question);
+      const isSlow = question.includes("patience");
+      for (const content of isSlow ? ANSWER.slice(0, 1) : ANSWER)
         response.write(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`);
-      response.end("data: [DONE]\n\n");
+      if (isSlow) response.on("close", () => seen.nAbandoned++);
+      else response.end("data: [DONE]\n\n");
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, questions };
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, seen };
 }
 
-export async function serverAnswers(context: TestContext, workbench: Workbench, questions: string[]): Promise<void> {
+export async function serverAnswers(context: TestContext, workbench: Workbench, seen: Seen): Promise<void> {
   const { page } = workbench;
   await workbench.waitUntilIndexed();
   await workbench.openFile("practice.py");
@@ -46,7 +56,7 @@ export async function serverAnswers(context: TestContext, workbench: Workbench, 
   await turn.waitFor();
 
   await context.test("the server gets the question with the places found, and its text is shown as text", async () => {
-    assert.match(questions[0], /src\/loans\.py, lines[\s\S]*Question: How often can a loan be renewed\?/);
+    assert.match(seen.questions[0], /src\/loans\.py, lines[\s\S]*Question: How often can a loan be renewed\?/);
     assert.equal(await turn.locator(".answer b").count(), 0);
     assert.match((await turn.locator(".answer").textContent()) ?? "", /never by <b>hand<\/b>/);
     assert.deepEqual(await turn.locator(".answer .mark").allTextContents(), ["1"]);
@@ -67,4 +77,32 @@ export async function serverAnswers(context: TestContext, workbench: Workbench, 
     await page.locator(".monaco-diff-editor").waitFor({ state: "hidden" });
     assert.ok((await workbench.editorText()).includes(CODE));
   });
+
+  await context.test("an answer is given again in its place", async () => {
+    const nAsked = seen.questions.length;
+    await turn.locator('footer button[aria-label="Answer again"]').click();
+    await expectSoon(() => seen.questions.length === nAsked + 1);
+    await turn.waitFor();
+    assert.equal(await panel.locator("article.turn").count(), 1);
+    assert.equal(seen.questions[nAsked], seen.questions[nAsked - 1]);
+  });
+
+  await context.test("an answer that is stopped keeps what was written, and the server is left alone", async () => {
+    await panel.locator("textarea").fill("How often can a loan be renewed with patience?");
+    await panel.locator("textarea").press("Enter");
+    const slow = panel.locator("article.turn").nth(1);
+    await slow.locator(".answer", { hasText: "Loans are renewed by" }).waitFor();
+    assert.equal(seen.nAbandoned, 0);
+    await panel.locator('button[aria-label="Stop"]').click();
+    await panel.locator('article[data-state="stopped"]').waitFor();
+    assert.match((await slow.textContent()) ?? "", /Loans are renewed by[\s\S]*Stopped\./);
+    await expectSoon(() => seen.nAbandoned === 1);
+  });
+}
+
+async function expectSoon(isTrue: () => boolean): Promise<void> {
+  for (let tries = 0; !isTrue(); tries++) {
+    assert.ok(tries < 100, String(isTrue));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
