@@ -5,6 +5,7 @@
  */
 import { type BlockHit, type BlockIndex, LandmarkTable, scan, sumExp, TopHits } from "./block-index.ts";
 import { Pace } from "./pace.ts";
+import { Rebuild } from "./rebuild.ts";
 
 export interface ClusteredIndexOptions {
   /** Clusters are made from so many blocks on. */
@@ -21,9 +22,6 @@ const CLUSTERS = 4;
 const PASSES = 5;
 /** Landmarks that means are made of, for each cluster. */
 const SAMPLES = 16;
-/** Made anew when the index has grown by this factor or lost this share. */
-const GROWTH = 2;
-const LOSS = 0.25;
 /** In place of a cluster's number, for blocks that are not there. */
 const NOWHERE = -1;
 
@@ -34,8 +32,6 @@ interface Clusters {
   /** Half of each mean's squared length: nearest is largest dot product less this. */
   readonly halves: Float32Array;
   readonly lists: number[][];
-  /** Blocks when it was made. */
-  readonly nBlocks: number;
 }
 
 export class ClusteredIndex implements BlockIndex {
@@ -44,8 +40,7 @@ export class ClusteredIndex implements BlockIndex {
   #clusters: Clusters | undefined;
   /** The cluster of each block. */
   #clusterOf = new Int32Array(0);
-  #nRemoved = 0;
-  #building: Promise<void> | undefined;
+  readonly #rebuild: Rebuild;
   #nCompared = 0;
   /** Blocks that came or went while clusters were being made. */
   #changed = new Set<number>();
@@ -54,7 +49,13 @@ export class ClusteredIndex implements BlockIndex {
   constructor(landmarks: number | LandmarkTable, options: Partial<ClusteredIndexOptions> = {}) {
     this.#table = typeof landmarks === "number" ? new LandmarkTable(landmarks) : landmarks;
     this.#options = { ...DEFAULTS, ...options };
-    this.#rebuildIfNeeded();
+    const { minBlocks } = this.#options;
+    this.#rebuild = new Rebuild(
+      minBlocks,
+      () => this.nBlocks,
+      () => this.#build(),
+    );
+    this.#rebuild.changed();
   }
 
   get nBlocks(): number {
@@ -67,15 +68,15 @@ export class ClusteredIndex implements BlockIndex {
   }
 
   /** Settles when no clusters are being made. */
-  async settled(): Promise<void> {
-    while (this.#building) await this.#building;
+  settled(): Promise<void> {
+    return this.#rebuild.settled();
   }
 
   add(landmarks: Float32Array): number {
     const first = this.#table.add(landmarks);
     const n = landmarks.length / this.#table.routeSize;
     for (let block = first; block < first + n; block++) this.#insert(block);
-    this.#rebuildIfNeeded();
+    this.#rebuild.changed();
     return first;
   }
 
@@ -87,8 +88,7 @@ export class ClusteredIndex implements BlockIndex {
       if (at >= 0) list?.splice(at, 1);
     }
     this.#table.remove(first, n);
-    this.#nRemoved += n;
-    this.#rebuildIfNeeded();
+    this.#rebuild.changed(n);
   }
 
   top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[] {
@@ -138,24 +138,11 @@ export class ClusteredIndex implements BlockIndex {
   }
 
   #note(block: number): void {
-    if (this.#building) this.#changed.add(block);
-  }
-
-  #rebuildIfNeeded(): void {
-    if (this.#building || this.nBlocks < this.#options.minBlocks) return;
-    const made = this.#clusters?.nBlocks ?? 0;
-    if (made > 0 && this.nBlocks < GROWTH * made && this.#nRemoved < LOSS * made) return;
-    this.#building = this.#build().finally(() => {
-      this.#building = undefined;
-      // Much may have come meanwhile.
-      this.#rebuildIfNeeded();
-    });
+    if (this.#rebuild.isRunning) this.#changed.add(block);
   }
 
   async #build(): Promise<void> {
-    this.#nRemoved = 0;
     const { routeSize, end } = this.#table;
-    const nBlocks = this.nBlocks;
     const isThere = (block: number) => !Number.isNaN(this.#table.rows[block * routeSize]);
     const blocks: number[] = [];
     for (let block = 0; block < end; block++) if (isThere(block)) blocks.push(block);
@@ -164,7 +151,7 @@ export class ClusteredIndex implements BlockIndex {
     const every = Math.max(1, Math.floor(blocks.length / (nClusters * SAMPLES)));
     const sample = this.#copyOf(blocks.filter((_, i) => i % every === 0));
     const pace = new Pace();
-    const clusters = await kMeans(sample, routeSize, nClusters, nBlocks, pace);
+    const clusters = await kMeans(sample, routeSize, nClusters, pace);
     let clusterOf = new Int32Array(end).fill(NOWHERE);
     for (const block of blocks) {
       await pace.rest();
@@ -193,13 +180,12 @@ export class ClusteredIndex implements BlockIndex {
 }
 
 /** Lloyd's algorithm over rows [n, size], from evenly spread rows; a cluster that ends up empty takes a row of its own. */
-async function kMeans(rows: Float32Array, size: number, k: number, nBlocks: number, pace: Pace): Promise<Clusters> {
+async function kMeans(rows: Float32Array, size: number, k: number, pace: Pace): Promise<Clusters> {
   const n = rows.length / size;
   const clusters: Clusters = {
     means: new Float32Array(k * size),
     halves: new Float32Array(k),
     lists: Array.from({ length: k }, () => []),
-    nBlocks,
   };
   const { means, halves } = clusters;
   const reseed = (cluster: number, row: number) =>

@@ -5,6 +5,7 @@
  */
 import { type BlockHit, type BlockIndex, LandmarkTable, scan, sumExp, TopHits } from "./block-index.ts";
 import { Pace } from "./pace.ts";
+import { Rebuild } from "./rebuild.ts";
 
 export interface GraphIndexOptions {
   /** A graph is made from so many blocks on. */
@@ -24,9 +25,6 @@ const LIST = 48;
 const QUERIES = 2000;
 /** Blocks that a walk keeps while the graph is made. */
 const BUILD_BEAM = 64;
-/** Made anew when so much has come or gone, by the size it was made with. */
-const GROWTH = 2;
-const LOSS = 0.25;
 
 export class GraphIndex implements BlockIndex {
   readonly #table: LandmarkTable;
@@ -35,9 +33,8 @@ export class GraphIndex implements BlockIndex {
   /** Queries that were asked, [at most QUERIES, routeSize], the oldest overwritten. */
   readonly #queries: Float32Array[] = [];
   #nAsked = 0;
-  #nRemoved = 0;
+  readonly #rebuild: Rebuild;
   #nCompared = 0;
-  #building: Promise<void> | undefined;
   /** Blocks that came while the graph was being made. */
   #added = new Set<number>();
 
@@ -45,7 +42,13 @@ export class GraphIndex implements BlockIndex {
   constructor(landmarks: number | LandmarkTable, options: Partial<GraphIndexOptions> = {}) {
     this.#table = typeof landmarks === "number" ? new LandmarkTable(landmarks) : landmarks;
     this.#options = { ...DEFAULTS, ...options };
-    this.#rebuildIfNeeded();
+    const { minBlocks } = this.#options;
+    this.#rebuild = new Rebuild(
+      minBlocks,
+      () => this.nBlocks,
+      () => this.#build(),
+    );
+    this.#rebuild.changed();
   }
 
   get nBlocks(): number {
@@ -58,8 +61,8 @@ export class GraphIndex implements BlockIndex {
   }
 
   /** Settles when no graph is being made. */
-  async settled(): Promise<void> {
-    while (this.#building) await this.#building;
+  settled(): Promise<void> {
+    return this.#rebuild.settled();
   }
 
   add(landmarks: Float32Array): number {
@@ -67,17 +70,16 @@ export class GraphIndex implements BlockIndex {
     const n = landmarks.length / this.#table.routeSize;
     for (let block = first; block < first + n; block++) {
       this.#graph?.insert(block);
-      if (this.#building) this.#added.add(block);
+      if (this.#rebuild.isRunning) this.#added.add(block);
     }
-    this.#rebuildIfNeeded();
+    this.#rebuild.changed();
     return first;
   }
 
   remove(first: number, n: number): void {
     this.#table.remove(first, n);
     for (let block = first; block < first + n; block++) this.#graph?.remove(block);
-    this.#nRemoved += n;
-    this.#rebuildIfNeeded();
+    this.#rebuild.changed(n);
   }
 
   top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[] {
@@ -100,19 +102,7 @@ export class GraphIndex implements BlockIndex {
     return sumExp(this.#table, query, scale, allowed);
   }
 
-  #rebuildIfNeeded(): void {
-    if (this.#building || this.nBlocks < this.#options.minBlocks) return;
-    const made = this.#graph?.nMade ?? 0;
-    if (made > 0 && this.nBlocks < GROWTH * made && this.#nRemoved < LOSS * made) return;
-    this.#building = this.#build().finally(() => {
-      this.#building = undefined;
-      // Much may have come meanwhile.
-      this.#rebuildIfNeeded();
-    });
-  }
-
   async #build(): Promise<void> {
-    this.#nRemoved = 0;
     const graph = await Graph.of(this.#table, this.#queries.slice());
     // From here on nothing else runs.
     for (const block of this.#added) graph.insert(block);
@@ -136,14 +126,11 @@ class Graph {
   /** The walk that last saw a block. */
   #seen = new Uint32Array(0);
   #nWalks = 0;
-  /** Blocks when it was made. */
-  nMade = 0;
 
   static async of(table: LandmarkTable, queries: readonly Float32Array[]): Promise<Graph> {
     const graph = new Graph(table);
     const pace = new Pace();
     const blocks = [...graph.#present()];
-    graph.nMade = blocks.length;
     graph.#entry = graph.#central();
     for (const block of blocks) graph.#edges[block] = [];
     for (const query of queries) {
