@@ -7,8 +7,8 @@ from .config import Config
 from .corpus import Corpus, File
 from .tokenizer import EOT, FILE, MID, PAD, PRE, SUF
 
-PLAIN, SUFFIX_FIRST = 0.50, 0.35  # the rest is prefix first
-MIN_PIECE = 32  # tokens; a smaller rest of a row stays padding
+PLAIN = 0.50  # share of pieces; the rest is fill-in-the-middle
+MIN_PIECE, MIN_INFILL = 32, 160  # tokens; a smaller rest of a row stays padding, and is plain text
 
 
 class Sampler:
@@ -37,15 +37,13 @@ class Sampler:
             kept = text[max(0, start - 2 * max(budget, 0)) : start]
             prefix = self.encode("\n" + kept[kept.find("\n") + 1 :])
             prefix = prefix[max(0, len(prefix) - max(budget, 0)) :]
-        if rng.random() < SUFFIX_FIRST / (1 - PLAIN):
-            return [*header, SUF, *suffix, PRE, *prefix, MID, *middle]
-        return [*header, PRE, *prefix, SUF, *suffix, MID, *middle]
+        return [*header, SUF, *suffix, PRE, *prefix, MID, *middle]
 
     def piece(self, rng: np.random.Generator, file: File, text: str, room: int, plain_only: bool = False) -> list[int]:
-        """At most `room` ids of a text of a file."""
-        if plain_only or room < 160 or rng.random() < PLAIN or len(text) < 40:
+        """At most `room` ids of a text of a file. Infills often take less, so that a row has more than one middle."""
+        if plain_only or room < MIN_INFILL or rng.random() < PLAIN or len(text) < 40:
             return self.plain(file, text, room)
-        return self.infill(rng, file, text, room)[:room]
+        return self.infill(rng, file, text, int(rng.integers(MIN_INFILL, room + 1)))[:room]
 
     def fill(self, rng: np.random.Generator, ids: list[int], length: int, repository: int, used: set[int]) -> list[int]:
         """Exactly `length` ids: other files of the repository follow while there is room, none of them in `used`, to which they are added."""
