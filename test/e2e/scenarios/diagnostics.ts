@@ -107,7 +107,7 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
     await workbench.command("Longsight: Show Diagnostics");
     const facts = panel.locator(".engine");
     await facts.locator("text=/running, process \\d+/").waitFor();
-    assert.match((await facts.textContent()) ?? "", /Index of \d+ files.*memory: \d+\/\d+/);
+    await facts.filter({ hasText: /Index of \d+ files.*memory: \d+\/\d+/ }).waitFor();
   });
 
   await context.test("what the index and the memory would take was said before they were made", async () => {

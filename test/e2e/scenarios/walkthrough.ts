@@ -21,8 +21,8 @@ export async function walkthrough(context: TestContext, workbench: Workbench): P
     ]);
     for (let step = 0; step < 5; step++) {
       await steps.nth(step).click();
-      const text = page.locator(".getting-started-media").frameLocator("iframe").frameLocator("iframe").locator("body");
-      assert.ok(((await text.textContent()) ?? "").trim().length > 50, `step ${step + 1}`);
+      const frame = page.locator(".getting-started-media").frameLocator("iframe").frameLocator("iframe");
+      await frame.locator("body", { hasText: /\S[\s\S]{50}/ }).waitFor({ state: "attached" });
     }
   });
 
