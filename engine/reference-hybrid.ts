@@ -3,6 +3,7 @@
  * attention by its quadratic definition, sums in float64. Every fast path is tested against it; nothing else uses it.
  */
 import type { HybridConfig } from "./models/hybrid-config.ts";
+import { expanded } from "./models/quantise.ts";
 import type { Matrix, Weights } from "./models/types.ts";
 
 /** Memory tokens that every position of a sequence sees. `classes` index MEMORY_CLASSES. */
@@ -164,9 +165,12 @@ export class HybridReference {
 
 type Floats = Float64Array | Float32Array;
 
+const FLOATS = new WeakMap<Matrix, Float32Array>();
+
 function floats(matrix: Matrix): Float32Array {
-  if (matrix.kind !== "f32") throw new Error("the default model's weights are float32 in memory");
-  return matrix.data;
+  const data = FLOATS.get(matrix) ?? expanded(matrix).data;
+  FLOATS.set(matrix, data);
+  return data;
 }
 
 function matrixVector(matrix: Float32Array, rows: number, x: Float64Array): Float64Array {

@@ -4,6 +4,7 @@
  */
 import { finished, merge, nothing, single } from "./attention/merge.ts";
 import { ropeTables } from "./attention/rope.ts";
+import { expanded } from "./models/quantise.ts";
 import type { DecoderConfig, Matrix, Weights } from "./models/types.ts";
 
 /** Whether the query at one position attends to the key at another, earlier one or its own. */
@@ -90,19 +91,7 @@ export function referenceLogits(
 
 /** The float64 values of a matrix, [rows, cols]. */
 export function dequantise(matrix: Matrix): Float64Array {
-  if (matrix.kind === "f32") return Float64Array.from(matrix.data);
-  const { bits, rows, cols, packed, scales } = matrix;
-  const blocks = Math.ceil(cols / 32);
-  const zeroPoint = bits === 4 ? 8 : 128;
-  const values = new Float64Array(rows * cols);
-  for (let row = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col++) {
-      const at = row * blocks * 32 + col;
-      const stored = bits === 8 ? packed[at] : (packed[at >> 1] >> (4 * (at & 1))) & 15;
-      values[row * cols + col] = (stored - zeroPoint) * scales[row * blocks + (col >> 5)];
-    }
-  }
-  return values;
+  return Float64Array.from(expanded(matrix).data);
 }
 
 /** matrix [rows, input.length] times input, plus bias [rows]. */

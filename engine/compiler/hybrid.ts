@@ -11,15 +11,17 @@
  *
  * encoder: ids [b, n] of b sequences -> keys and values [b, n, headSize] of the memory layer; routing
  * [b, n, 2 routeSize + 1]: of every token its routing key, its routing query and its logit in the pooling of its block.
+ * It computes in float32: what it makes is kept.
  * The state's first dimension is b.
  */
 import { causalConv } from "../attention/causal-conv.ts";
 import { lightningAttention, repeatedLogDecay } from "../attention/lightning.ts";
 import { type BiasRange, windowAttention } from "../attention/window.ts";
 import { CONV_TAPS, type HybridConfig } from "../models/hybrid-config.ts";
+import { expanded } from "../models/quantise.ts";
 import type { Matrix, Weights } from "../models/types.ts";
 import { type Dim, float, GraphBuilder, type OnnxModel, type Value } from "../onnx/graph.ts";
-import { embedding, linear } from "../onnx/linear.ts";
+import { type Accuracy, embedding, linear } from "../onnx/linear.ts";
 import { addRmsNorm, rmsNorm } from "../onnx/norm.ts";
 import { linearWeight, stacked } from "./weights.ts";
 
@@ -48,24 +50,31 @@ export function hybridState(config: HybridConfig, part: HybridPart, nWindow: num
 }
 
 /** The graph that reads and continues text. A run may have up to `maxTokens` tokens. */
-export function compileHybridDecoder(config: HybridConfig, weights: Weights, maxTokens: number): OnnxModel {
-  return new HybridCompiler(config, weights, 1).decoder(maxTokens);
+export function compileHybridDecoder(
+  config: HybridConfig,
+  weights: Weights,
+  maxTokens: number,
+  accuracy: Accuracy,
+): OnnxModel {
+  return new HybridCompiler(config, weights, 1, accuracy).decoder(maxTokens);
 }
 
 /** The graph that turns files into memory: the layers below the memory layer, and its keys, values and routing. */
 export function compileHybridEncoder(config: HybridConfig, weights: Weights): OnnxModel {
-  return new HybridCompiler(config, weights, "b").encoder();
+  return new HybridCompiler(config, weights, "b", "float").encoder();
 }
 
 class HybridCompiler {
   readonly #graph = new GraphBuilder();
   readonly #config: HybridConfig;
   readonly #weights: Weights;
+  readonly #accuracy: Accuracy;
   readonly #ids: Value;
 
-  constructor(config: HybridConfig, weights: Weights, batch: Dim) {
+  constructor(config: HybridConfig, weights: Weights, batch: Dim, accuracy: Accuracy) {
     this.#config = config;
     this.#weights = weights;
+    this.#accuracy = accuracy;
     this.#ids = this.#graph.input("ids", "int64", [batch, "n"]);
   }
 
@@ -77,8 +86,7 @@ class HybridCompiler {
       start: graph.input("bias_start", "int64", [2]),
       end: graph.input("bias_end", "int64", [2]),
     };
-    const table = linearWeight(this.#weights.matrix("token_embd"));
-    let h = embedding(graph, this.#ids, "token_embd", table);
+    let h = this.#embedding();
     let u = this.#srms(h);
     for (const [layer, kind] of layers.entries()) {
       const mixed = kind === "lightning" ? this.#lightning(layer, u) : this.#retrieval(layer, u, range, maxTokens);
@@ -92,7 +100,7 @@ class HybridCompiler {
         [u] = addRmsNorm(graph, pick(h), pick(delta), gain, normEps);
       }
     }
-    const logits = linear(graph, u, "token_embd", table, { accuracy: "float", output: "logits" });
+    const logits = this.#product(u, "output", [this.#weights.matrix("token_embd")], "logits");
     graph.output(logits, "float32", [1, "nRows", vocabSize]);
     return this.#finish("decoder");
   }
@@ -100,8 +108,7 @@ class HybridCompiler {
   encoder(): OnnxModel {
     const graph = this.#graph;
     const { memoryLayer, hiddenSize, headSize, routeSize } = this.#config;
-    const table = linearWeight(this.#weights.matrix("token_embd"));
-    let h = embedding(graph, this.#ids, "token_embd", table);
+    let h = this.#embedding();
     let u = this.#srms(h);
     for (let layer = 0; layer < memoryLayer; layer++) {
       [u, h] = this.#addSrms(h, this.#lightning(layer, u));
@@ -114,11 +121,8 @@ class HybridCompiler {
     const normed = rmsNorm(graph, k, this.#vector(`${name}.k_norm`), this.#config.normEps);
     graph.nodes("Identity", [normed], ["keys"]);
     for (const output of ["keys", "values"]) graph.output({ name: output }, "float32", ["b", "n", headSize]);
-    const routing = this.#stacked(
-      `${name}.routing`,
-      ["route_k", "route_q", "route_pool"].map((m) => `${name}.${m}`),
-    );
-    const routed = linear(graph, u, `${name}.routing`, routing, { accuracy: "float", output: "routing" });
+    const routing = ["route_k", "route_q", "route_pool"].map((part) => this.#weights.matrix(`${name}.${part}`));
+    const routed = this.#product(u, `${name}.routing`, routing, "routing");
     graph.output(routed, "float32", ["b", "n", 2 * routeSize + 1]);
     return this.#finish("encoder");
   }
@@ -155,8 +159,8 @@ class HybridCompiler {
     const { hiddenSize, nHeads, headSize, routeSize, routeGroup, normEps } = this.#config;
     const name = `blk.${layer}`;
     const vector = (part: string) => this.#weights.vector(`${name}.${part}`);
-    const qkv = this.#stacked(`${name}.attn_qkv`, [`${name}.attn_q`, `${name}.attn_kv`]);
-    const p = this.#convolved(layer, linear(graph, u, `${name}.attn_qkv`, qkv, { accuracy: "float" }), vector("conv"));
+    const matrices = ["attn_q", "attn_kv"].map((part) => this.#weights.matrix(`${name}.${part}`));
+    const p = this.#convolved(layer, this.#product(u, `${name}.attn_qkv`, matrices), vector("conv"));
     const sizes = graph.ints(hiddenSize, headSize, headSize);
     const [q, k, v] = graph.nodes("Split", [p, sizes], [undefined, undefined, undefined], { axis: 2 });
     const gain = graph.weight(
@@ -211,15 +215,23 @@ class HybridCompiler {
     return causalConv(this.#graph, p, `blk.${layer}.conv`, filter, CONV_TAPS, tail)[0];
   }
 
-  /** x [1, n, cols] times one matrix of the model. */
-  #linear(x: Value, name: string, output?: string): Value {
-    return linear(this.#graph, x, name, linearWeight(this.#weights.matrix(name)), { accuracy: "float", output });
+  /** The tokens' rows of the table, in float32: there are few of them. */
+  #embedding(): Value {
+    const table = linearWeight(expanded(this.#weights.matrix("token_embd")));
+    return embedding(this.#graph, this.#ids, "token_embd", table);
   }
 
-  #stacked(name: string, names: readonly string[]) {
-    const weight = stacked(names.map((part): Matrix => this.#weights.matrix(part)));
+  /** x [1, n, cols] times one matrix of the model. */
+  #linear(x: Value, name: string, output?: string): Value {
+    return this.#product(x, name, [this.#weights.matrix(name)], output);
+  }
+
+  /** x [1, n, cols] times matrices one above the other. */
+  #product(x: Value, name: string, matrices: readonly Matrix[], output?: string): Value {
+    // Quantised weights with float inputs are exact but slow in onnxruntime, float weights are not.
+    const weight = stacked(this.#accuracy === "float" ? matrices.map(expanded) : matrices);
     if (weight === undefined) throw new Error(`${name} cannot be stacked`);
-    return weight;
+    return linear(this.#graph, x, name, weight, { accuracy: this.#accuracy, output });
   }
 
   #vector(name: string): Value {

@@ -1,11 +1,12 @@
-/** Opens the default model: its configuration and its weights, int8 rows brought back to float32. */
+/** Opens the default model: its configuration and its weights. */
 import { createHash } from "node:crypto";
 import { LongsightError } from "../errors.ts";
 import { damaged } from "./files/byte-file.ts";
 import type { ModelFile } from "./files/model-file.ts";
 import { openSafetensors } from "./files/safetensors.ts";
 import { type HybridConfig, hybridTensors, readHybridConfig, SCALE_ENDING } from "./hybrid-config.ts";
-import type { FloatMatrix, Weights } from "./types.ts";
+import { expanded, repackRows } from "./quantise.ts";
+import type { Matrix, Weights } from "./types.ts";
 
 export interface HybridModel {
   readonly config: HybridConfig;
@@ -26,25 +27,20 @@ export function openHybrid(folder: string): HybridModel {
   }
 }
 
-/** A tensor in memory: a vector has one row. */
-interface Floats {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
-
 function readWeights(file: ModelFile, config: HybridConfig): Weights {
-  const tensors = new Map<string, Floats>();
+  const tensors = new Map<string, Matrix>();
   const known = new Set<string>();
   const hash = createHash("sha256").update(JSON.stringify(config));
   for (const { name, shape } of hybridTensors(config)) {
     checkShape(file, name, shape);
     known.add(name);
     const bytes = file.read(name);
+    const [rows, cols] = shape.length === 2 ? shape : [1, shape[0]];
     hash.update(name).update(bytes);
     const scaleName = name + SCALE_ENDING;
     if (file.tensors.get(name)?.type !== "I8") {
       checkType(file, name);
-      tensors.set(name, { shape, data: finite(file, name, new Float32Array(bytes.buffer)) });
+      tensors.set(name, { kind: "f32", rows, cols, data: finite(file, name, new Float32Array(bytes.buffer)) });
       continue;
     }
     checkShape(file, scaleName, [shape[0]]);
@@ -53,7 +49,8 @@ function readWeights(file: ModelFile, config: HybridConfig): Weights {
     const scale = file.read(scaleName);
     hash.update(scale);
     const scales = finite(file, scaleName, new Float32Array(scale.buffer));
-    tensors.set(name, { shape, data: dequantise(new Int8Array(bytes.buffer), scales) });
+    const levels = new Int8Array(bytes.buffer);
+    tensors.set(name, cols % 32 === 0 ? repackRows(levels, scales) : scaled(levels, scales));
   }
   const unknown = [...file.tensors.keys()].find((name) => !known.has(name));
   if (unknown !== undefined) throw damaged(file.path, `tensor ${unknown} is not part of its format`);
@@ -77,22 +74,20 @@ function finite(file: ModelFile, name: string, values: Float32Array): Float32Arr
   throw damaged(file.path, `tensor ${name} holds a number that is not finite`);
 }
 
-/** Rows of int8 times their scales: data [rows * cols], scale [rows]. */
-function dequantise(data: Int8Array, scale: Float32Array): Float32Array {
-  const cols = data.length / scale.length;
-  const values = new Float32Array(data.length);
-  for (let row = 0; row < scale.length; row++) {
-    for (let at = row * cols; at < (row + 1) * cols; at++) values[at] = data[at] * scale[row];
-  }
-  return values;
+/** Rows of int8 times their scales, for rows that are not whole blocks. */
+function scaled(levels: Int8Array, scales: Float32Array): Matrix {
+  const rows = scales.length;
+  const cols = levels.length / rows;
+  const data = Float32Array.from(levels, (level, at) => level * scales[Math.floor(at / cols)]);
+  return { kind: "f32", rows, cols, data };
 }
 
 class HybridWeights implements Weights {
   readonly fingerprint: string;
   readonly #path: string;
-  readonly #tensors: ReadonlyMap<string, Floats>;
+  readonly #tensors: ReadonlyMap<string, Matrix>;
 
-  constructor(path: string, fingerprint: string, tensors: ReadonlyMap<string, Floats>) {
+  constructor(path: string, fingerprint: string, tensors: ReadonlyMap<string, Matrix>) {
     this.#path = path;
     this.fingerprint = fingerprint;
     this.#tensors = tensors;
@@ -102,19 +97,17 @@ class HybridWeights implements Weights {
     return this.#tensors.has(name);
   }
 
-  matrix(name: string): FloatMatrix {
-    const { shape, data } = this.#find(name);
-    const [rows, cols] = shape.length === 2 ? shape : [1, shape[0]];
-    return { kind: "f32", rows, cols, data };
+  matrix(name: string): Matrix {
+    return this.#find(name);
   }
 
   vector(name: string): Float32Array {
-    return this.#find(name).data;
+    return expanded(this.#find(name)).data;
   }
 
   close(): void {}
 
-  #find(name: string): Floats {
+  #find(name: string): Matrix {
     const tensor = this.#tensors.get(name);
     if (tensor) return tensor;
     throw new LongsightError("bad-model", `${this.#path} has no tensor ${name}; choose another model.`);

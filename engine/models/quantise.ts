@@ -1,6 +1,6 @@
-/** Rounds float32 rows to QuantMatrix, and repacks GGUF's Q4_0 and Q8_0 blocks into it without any rounding. */
+/** Rounds float32 rows to QuantMatrix, and repacks what is rounded already into it without any further rounding. */
 import { halfAt } from "./dequantise.ts";
-import type { QuantMatrix } from "./types.ts";
+import type { FloatMatrix, Matrix, QuantMatrix } from "./types.ts";
 
 /** Sums that give the relative root-mean-square error of a conversion. */
 export interface ErrorSums {
@@ -107,4 +107,32 @@ export function repackQ8_0(bytes: Uint8Array, rows: number, cols: number): Quant
     for (let j = 0; j < 32; j++) packed[block * 32 + j] = bytes[from + 2 + j] ^ 0x80;
   }
   return matrix;
+}
+
+/** Rows of int8 [rows, cols] with one scale each, the same values in QuantMatrix order. cols: whole blocks of 32. */
+export function repackRows(levels: Int8Array, rowScales: Float32Array): QuantMatrix {
+  const rows = rowScales.length;
+  const blocksPerRow = levels.length / rows / BLOCK;
+  const scales = Float32Array.from({ length: rows * blocksPerRow }, (_, block) => {
+    return rowScales[Math.floor(block / blocksPerRow)];
+  });
+  const packed = Uint8Array.from(levels, (level) => level + 128);
+  return { kind: "quant", bits: 8, rows, cols: blocksPerRow * BLOCK, packed, scales };
+}
+
+/** The float32 values that a matrix stands for. */
+export function expanded(matrix: Matrix): FloatMatrix {
+  if (matrix.kind === "f32") return matrix;
+  const { bits, rows, cols, packed, scales } = matrix;
+  const blocksPerRow = Math.ceil(cols / BLOCK);
+  const zeroPoint = 2 ** (bits - 1);
+  const data = new Float32Array(rows * cols);
+  for (let row = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++) {
+      const at = row * blocksPerRow * BLOCK + col;
+      const stored = bits === 8 ? packed[at] : (packed[at >> 1] >> (4 * (at & 1))) & 15;
+      data[row * cols + col] = (stored - zeroPoint) * scales[row * blocksPerRow + Math.floor(col / BLOCK)];
+    }
+  }
+  return { kind: "f32", rows, cols, data };
 }

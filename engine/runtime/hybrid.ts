@@ -4,6 +4,7 @@ import { compileHybridDecoder } from "../compiler/hybrid.ts";
 import { LongsightError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import type { HybridConfig } from "../models/hybrid-config.ts";
+import type { Accuracy } from "../onnx/linear.ts";
 import { HybridState } from "./hybrid-state.ts";
 import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
 
@@ -42,6 +43,11 @@ export interface ReadResult {
   readonly attention: ReadonlyMap<number, Float32Array>;
 }
 
+export interface HybridOptions extends SessionOptions {
+  /** `float` is for comparison with the reference, `int8` (the default) for use. */
+  readonly accuracy?: Accuracy;
+}
+
 export class HybridDecoder {
   readonly config: HybridConfig;
   readonly #session: InferenceSession;
@@ -49,8 +55,8 @@ export class HybridDecoder {
   readonly #memoryTensors = new WeakMap<MemoryTokens, Record<string, Tensor>>();
 
   /** Compiles the model and opens a session. */
-  static async open({ config, weights }: HybridModel, options: SessionOptions): Promise<HybridDecoder> {
-    const graph = compileHybridDecoder(config, weights, MAX_RUN_TOKENS);
+  static async open({ config, weights }: HybridModel, options: HybridOptions): Promise<HybridDecoder> {
+    const graph = compileHybridDecoder(config, weights, MAX_RUN_TOKENS, options.accuracy ?? "int8");
     return new HybridDecoder(config, await createSession(graph, options));
   }
 

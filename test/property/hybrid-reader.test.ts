@@ -10,7 +10,7 @@ import { fixture } from "../unit/hybrid-golden.ts";
 
 let decoder: HybridDecoder;
 before(async () => {
-  decoder = await HybridDecoder.open(openHybrid(fixture.folder), { nThreads: 1 });
+  decoder = await HybridDecoder.open(openHybrid(fixture.folder), { nThreads: 1, accuracy: "float" });
 });
 after(() => decoder.close());
 

@@ -13,7 +13,7 @@ let model: HybridModel;
 let decoder: HybridDecoder;
 before(async () => {
   model = openHybrid(fixture.folder);
-  decoder = await HybridDecoder.open(model, { nThreads: 1 });
+  decoder = await HybridDecoder.open(model, { nThreads: 1, accuracy: "float" });
 });
 after(() => decoder.close());
 

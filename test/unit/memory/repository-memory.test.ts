@@ -33,7 +33,7 @@ test("a memory whose blocks are all chosen is dense attention over the same toke
   assert.ok(memory.nBlocks > config.routeTopBlocks);
 
   const ids = tokenizer.encode(sampleText(3, 200));
-  const decoder = await HybridDecoder.open(model, { nThreads: 1 });
+  const decoder = await HybridDecoder.open(model, { nThreads: 1, accuracy: "float" });
   const seen = memory.memoryFor(NOWHERE);
   assert.ok(seen);
   const reader = new HybridReader(decoder);

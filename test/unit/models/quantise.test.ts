@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type ErrorSums, quantise, relativeError, repackQ4_0, repackQ8_0 } from "../../../engine/models/quantise.ts";
+import {
+  type ErrorSums,
+  quantise,
+  relativeError,
+  repackQ4_0,
+  repackQ8_0,
+  repackRows,
+} from "../../../engine/models/quantise.ts";
 import { assertSame, expand, numbers, referenceBlocks } from "./small-model.ts";
 
 test("Q4_0 and Q8_0 blocks are repacked without any change of value", () => {
@@ -14,6 +21,17 @@ test("Q4_0 and Q8_0 blocks are repacked without any change of value", () => {
     assert.equal(matrix.bits, type === "Q4_0" ? 4 : 8);
     assertSame(expand(matrix), floats, type);
   }
+});
+
+test("rows of int8 with a scale each are repacked without any change of value", () => {
+  const levels = Int8Array.from({ length: 3 * 64 }, (_, i) => ((i * 37) % 255) - 127);
+  const scales = Float32Array.of(0.5, 0.001, 3);
+  const matrix = repackRows(levels, scales);
+  assert.deepEqual([matrix.rows, matrix.cols, matrix.bits], [3, 64, 8]);
+  assertSame(
+    expand(matrix),
+    Float32Array.from(levels, (level, at) => level * scales[Math.floor(at / 64)]),
+  );
 });
 
 /** The largest distance a weight may move: half a step, where a step is the block's largest weight over 2^(bits-1). */
