@@ -45,11 +45,11 @@ export function fillInTheMiddle(tokenizer: Tokenizer): Fim | undefined {
   return suffixFirst(tokenizer) ?? prefixFirst(tokenizer);
 }
 
-/** Longsight's own layout: suffix first, so that typing only appends (engine/models/default/FORMAT.md, Layouts). */
+/** Longsight's own layout: suffix first, then the text goes on, so that typing only appends (engine/models/default/FORMAT.md, Layouts). */
 function suffixFirst(tokenizer: Tokenizer): Fim | undefined {
-  const markers = ids(tokenizer, ["<|file|>", "<|suf|>", "<|pre|>", "<|mid|>"]);
+  const markers = ids(tokenizer, ["<|file|>", "<|suf|>", "<|pre|>"]);
   if (!markers) return undefined;
-  const [file, suf, pre, mid] = markers;
+  const [file, suf, pre] = markers;
   return {
     prompt: ({ prefix, suffix, path = "" }) => [
       file,
@@ -58,7 +58,6 @@ function suffixFirst(tokenizer: Tokenizer): Fim | undefined {
       ...encoded(tokenizer, suffix).slice(0, SUFFIX_TOKENS),
       pre,
       ...(typeof prefix === "string" ? tokenizer.encode(`\n${prefix}`) : prefix),
-      mid,
     ],
     stopIds: [...new Set([...tokenizer.stopIds, file])],
   };

@@ -109,7 +109,7 @@ function readSpecialTokens(path: string, value: unknown, vocabSize: number): Rec
   const isTokens = (tokens: unknown): tokens is Record<string, number> =>
     isObject(tokens) && Object.values(tokens).every(isId);
   if (!isTokens(value)) throw damaged(path, "its setting special_tokens has ids outside the vocabulary");
-  const missing = ["eot", "file", "suf", "pre", "mid", "doc", "ask"].find((name) => !Object.hasOwn(value, name));
+  const missing = ["eot", "file", "suf", "pre", "doc", "ask"].find((name) => !Object.hasOwn(value, name));
   if (missing) throw damaged(path, `its setting special_tokens has no ${missing}`);
   return value;
 }

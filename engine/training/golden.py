@@ -7,7 +7,7 @@ import torch
 from .config import MEMORY_CLASSES
 from .model import Memory, Model, State
 from .samples import Sampler
-from .tokenizer import FILE, MID, PRE, SUF
+from .tokenizer import FILE, PRE, SUF
 
 HERE = Path(__file__).parent
 PLAIN = ("tools/greet.py", 'import sys\n\n\ndef greet(name: str) -> str:\n    """Says hello."""\n    return ')
@@ -59,7 +59,7 @@ def golden(model: Model, sampler: Sampler) -> dict:
     path, text = PLAIN
     plain = [FILE, *sampler.encode(path), *sampler.encode("\n" + text)]
     path, prefix, suffix = INFILL
-    infill = [FILE, *sampler.encode(path), SUF, *sampler.encode(suffix)[: model.config.suffix_tokens], PRE, *sampler.encode("\n" + prefix), MID]
+    infill = [FILE, *sampler.encode(path), SUF, *sampler.encode(suffix)[: model.config.suffix_tokens], PRE, *sampler.encode("\n" + prefix)]
     long = [FILE, *sampler.encode("training/lightning.py"), *sampler.encode("\n" + (HERE / "lightning.py").read_text())][:700]
     cases = [{"name": name, **run(model, ids, None)} for name, ids in (("plain", plain), ("spm", infill), ("long", long))]
     return {"format": model.config.to_json()["format"], "cases": [*cases, memory_case(model, sampler)]}

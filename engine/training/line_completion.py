@@ -8,7 +8,7 @@ import torch
 from .model import Model, State
 from .samples import Sampler
 from .sources import GROUPS
-from .tokenizer import EOT, MID, PRE, SUF
+from .tokenizer import EOT, PRE, SUF
 
 
 @torch.no_grad()
@@ -44,7 +44,7 @@ def line_completion(model: Model, sampler: Sampler, n: int, seed: int = 5, infil
         prefix = kept[kept.find("\n") + 1 :] if at > 1200 else kept
         suffix = sampler.encode(text[at + len(rest) : at + len(rest) + 1000])[: model.config.suffix_tokens]
         before = sampler.encode("\n" + prefix)
-        ids = [*sampler.header(file), SUF, *suffix, PRE, *before, MID] if infill else [*sampler.header(file), *before]
+        ids = [*sampler.header(file), SUF, *suffix, PRE, *before] if infill else [*sampler.header(file), *before]
         out = sampler.tokenizer.decode(greedy(model, ids, 32, lambda o: "\n" in sampler.tokenizer.decode(o[-1:]))).split("\n")[0]
         exact += out.rstrip() == rest.rstrip()
         similarity += difflib.SequenceMatcher(None, out, rest).ratio()

@@ -5,12 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .model import Memory, Model
-from .tokenizer import EOT, FILE, MID, PAD, PRE, SUF
+from .tokenizer import FILE, PAD, PRE, SUF
 
 Z_LOSS = 1e-4
 ROUTE_WEIGHT, CONTRAST_WEIGHT, CONTRAST_TEMPERATURE = 0.1, 0.1, 0.05
-MIDDLE_WEIGHT = 4.0  # of a token of a middle: few tokens of a row are, and they are what a completion is made of
-UNPREDICTED = (PAD, FILE, SUF, PRE, MID)  # where these stand is decided by the layout, not by the text
+UNPREDICTED = (PAD, FILE, SUF, PRE)  # where these stand is decided by the layout, not by the text
 
 
 def predicted(targets: Tensor) -> Tensor:
@@ -20,32 +19,20 @@ def predicted(targets: Tensor) -> Tensor:
     return mask
 
 
-def in_middle(inputs: Tensor) -> Tensor:
-    """Where the next token belongs to a middle: the last of the markers so far is MID."""
-    at = torch.arange(1, inputs.shape[1] + 1).expand_as(inputs)
-    opened = (at * (inputs == MID)).cummax(1).values
-    closed = (at * ((inputs == EOT) | (inputs == FILE))).cummax(1).values
-    return opened > closed
-
-
-def next_token(logits: Tensor, ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of logits [B, n, V] for ids [B, n + 1]: mean cross-entropy over predicted targets, middles weighted, with the z-loss that
-    keeps logits from drifting. And the parts to log: the plain mean of all, and of middles."""
-    inputs, targets = ids[:, :-1], ids[:, 1:]
-    mask, middle = predicted(targets).float(), in_middle(inputs).float()
+def next_token(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy over predicted targets, and the same with the z-loss that keeps logits from drifting."""
+    mask = predicted(targets).float()
     lse = torch.logsumexp(logits, dim=-1)
     nats = lse - logits.gather(-1, targets[..., None])[..., 0]
-
-    def mean(x: Tensor, weights: Tensor) -> Tensor:
-        return (x * weights).sum() / weights.sum().clamp(min=1)
-
-    total = mean(nats, mask * (1 + (MIDDLE_WEIGHT - 1) * middle)) + Z_LOSS * mean(lse.square(), mask)
-    return total, {"loss": mean(nats, mask).detach(), "middle": mean(nats, mask * middle).detach()}
+    total = mask.sum().clamp(min=1)
+    loss = (nats * mask).sum() / total
+    return loss, loss + Z_LOSS * (lse.square() * mask).sum() / total
 
 
 def file_loss(model: Model, ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Stage `file`: every row by itself. ids [B, n + 1]."""
-    return next_token(model(ids[:, :-1]), ids)
+    loss, total = next_token(model(ids[:, :-1]), ids[:, 1:])
+    return total, {"loss": loss.detach()}
 
 
 def repository_loss(model: Model, ids: Tensor, blocks: Tensor, classes: Tensor, *pairs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -67,7 +54,7 @@ def repository_loss(model: Model, ids: Tensor, blocks: Tensor, classes: Tensor, 
     real = (inputs != PAD).reshape(b * per_row, size)
     token_classes = torch.where(real[index], classes.reshape(b, k, 1), -1).reshape(b, k * size)
     h, shown = model.above(h, Memory(gathered(keys), gathered(values), token_classes))
-    total, parts = next_token(model.logits(h), ids)
+    loss, total = next_token(model.logits(h), ids[:, 1:])
     real[:, 0] = True  # an empty block has some landmark too; nobody sees it
     landmarks = model.landmarks(u.reshape(b * per_row, size, -1), real)[index]  # [B, K, r]
     layers = [i for i, kind in enumerate(config.layers) if kind == "retrieval"]
@@ -75,7 +62,7 @@ def repository_loss(model: Model, ids: Tensor, blocks: Tensor, classes: Tensor, 
     route = sum(route_loss(model, layer, r.u, r.memory_mass, landmarks, visible) for layer, r in zip(layers, shown)) / len(layers)
     contrast, accuracy = contrast_loss(model, *pairs)
     total = total + ROUTE_WEIGHT * route + CONTRAST_WEIGHT * contrast
-    return total, parts | {"route": route.detach(), "contrast": contrast.detach(), "contrast_accuracy": accuracy}
+    return total, {"loss": loss.detach(), "route": route.detach(), "contrast": contrast.detach(), "contrast_accuracy": accuracy}
 
 
 def route_loss(model: Model, layer: int, u: Tensor, mass: Tensor, landmarks: Tensor, visible: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 
 from .config import Config
 from .corpus import Corpus, File
-from .tokenizer import EOT, FILE, MID, PAD, PRE, SUF
+from .tokenizer import EOT, FILE, PAD, PRE, SUF
 
 PLAIN = 0.50  # share of pieces; the rest is fill-in-the-middle
 MIN_PIECE, MIN_INFILL = 32, 160  # tokens; a smaller rest of a row stays padding, and is plain text
@@ -26,18 +26,18 @@ class Sampler:
         return (ids + [EOT])[:room] if len(text) <= room * 8 else ids[:room]
 
     def infill(self, rng: np.random.Generator, file: File, text: str, room: int) -> list[int]:
-        """A span of the text moved to the end, after what stands around it. Mostly characters, so that words break as in typing."""
+        """What follows a span, then the text up to the span's end. It begins mostly inside words, which break there as in typing."""
         start, end = span(rng, text[: room * 3])
         suffix = self.encode(text[end : end + 1500])[: self.config.suffix_tokens]
         middle = self.encode(text[start:end])[: room // 2] + [EOT]
         header = self.header(file)
-        budget = room - len(header) - len(suffix) - len(middle) - 3
+        budget = room - len(header) - len(suffix) - len(middle) - 2
         prefix = self.encode("\n" + text[:start])
         if len(prefix) > budget:
             kept = text[max(0, start - 2 * max(budget, 0)) : start]
             prefix = self.encode("\n" + kept[kept.find("\n") + 1 :])
             prefix = prefix[max(0, len(prefix) - max(budget, 0)) :]
-        return [*header, SUF, *suffix, PRE, *prefix, MID, *middle]
+        return [*header, SUF, *suffix, PRE, *prefix, *middle]
 
     def piece(self, rng: np.random.Generator, file: File, text: str, room: int, plain_only: bool = False) -> list[int]:
         """At most `room` ids of a text of a file. Infills often take less, so that a row has more than one middle."""

@@ -11,7 +11,7 @@ from .paths import DATA, write_atomic
 
 NAMES = "pad eot repo file path suf pre mid lmk doc func ask ans edit".split()
 SPECIAL = {name: i for i, name in enumerate(NAMES + [f"reserved_{i}" for i in range(len(NAMES), 64)])}
-PAD, EOT, FILE, SUF, PRE, MID, DOC, ASK = (SPECIAL[n] for n in ("pad", "eot", "file", "suf", "pre", "mid", "doc", "ask"))
+PAD, EOT, FILE, SUF, PRE, DOC, ASK = (SPECIAL[n] for n in ("pad", "eot", "file", "suf", "pre", "doc", "ask"))
 
 # A newline with the indentation after it is one piece, so are a run of letters with one leading space or underscore, a single digit,
 # and a run of punctuation. Merges never cross these pieces.

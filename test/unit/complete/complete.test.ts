@@ -6,13 +6,14 @@ import type { CompletionPlace } from "../../../engine/memory/memory-context.ts";
 import type { DraftReader } from "../../../engine/runtime/reader.ts";
 import { bytesTokenizer } from "./bytes-tokenizer.ts";
 
-const MARKERS = ["<|eot|>", "<|file|>", "<|suf|>", "<|pre|>", "<|mid|>"];
+const MARKERS = ["<|eot|>", "<|file|>", "<|suf|>", "<|pre|>"];
 const tokenizer = bytesTokenizer(MARKERS);
 
 /** A model that answers with a fixed text, and what it was asked. */
 function model(answer: string, contextLength = 512) {
   const ids = [...tokenizer.encode(answer), 0];
   const prompts: string[] = [];
+  let prompt: readonly number[] = [];
   const reader: DraftReader = {
     contextLength,
     readDraft: async (text, draft, options) =>
@@ -20,12 +21,13 @@ function model(answer: string, contextLength = 512) {
     readText: async (text, { signal } = {}) => {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
       assert.ok(text.length <= contextLength);
-      const mid = text.indexOf(4);
-      if (text.length === mid + 1) {
+      // What does not go on from the last prompt is another one.
+      if (text.length <= prompt.length || prompt.length === 0 || prompt.some((id, at) => id !== text[at])) {
+        prompt = [...text];
         prompts.push(text.map((id) => (id < MARKERS.length ? MARKERS[id] : tokenizer.decode([id]))).join(""));
       }
       const logits = new Float32Array(tokenizer.vocabSize);
-      logits[ids[text.length - mid - 1]] = 20;
+      logits[ids[text.length - prompt.length]] = 20;
       return logits;
     },
   };
@@ -41,7 +43,7 @@ test("the middle is asked for suffix first and ends where the model ends it", as
     maxTokens: 20,
     onText: (text) => seen.push(text),
   });
-  assert.deepEqual(prompts, ["<|file|>src/a.ts<|suf|>;\n<|pre|>\na = <|mid|>"]);
+  assert.deepEqual(prompts, ["<|file|>src/a.ts<|suf|>;\n<|pre|>\na = "]);
   assert.equal(result.text, "b + c");
   assert.equal(result.nTokens, 5);
   assert.ok(result.confidence > 0.99 && result.confidence <= 1, `${result.confidence}`);
@@ -53,7 +55,7 @@ test("the middle is asked for suffix first and ends where the model ends it", as
 test("an empty file and a cursor in the middle of a word are completed", async () => {
   const empty = model("import x");
   assert.equal((await completeAt(empty.reader, tokenizer, at("", ""), { maxTokens: 20 })).text, "import x");
-  assert.deepEqual(empty.prompts, ["<|file|>src/a.ts<|suf|><|pre|>\n<|mid|>"]);
+  assert.deepEqual(empty.prompts, ["<|file|>src/a.ts<|suf|><|pre|>\n"]);
   const word = model("gth");
   assert.equal((await completeAt(word.reader, tokenizer, at("x.len", "+ 1"), { maxTokens: 20 })).text, "gth");
 });
@@ -74,7 +76,7 @@ test("a completion that reaches the limit is cut there, never inside a character
 test("CRLF files are shown with plain line ends and get theirs back", async () => {
   const { reader, prompts } = model("\n  return 1;\n}");
   const result = await completeAt(reader, tokenizer, at("x;\r\nfunction f() {", "\r\ny;\r\n"), { maxTokens: 40 });
-  assert.deepEqual(prompts, ["<|file|>src/a.ts<|suf|>\ny;\n<|pre|>\nx;\nfunction f() {<|mid|>"]);
+  assert.deepEqual(prompts, ["<|file|>src/a.ts<|suf|>\ny;\n<|pre|>\nx;\nfunction f() {"]);
   assert.equal(result.text, "\r\n  return 1;\r\n}");
 });
 
@@ -83,7 +85,7 @@ test("long text around the cursor is cut to the model's length at line starts", 
   const lines = Array.from({ length: 1000 }, (_, i) => `line ${i};`).join("\n");
   await completeAt(reader, tokenizer, at(lines, lines), { maxTokens: 20 });
   assert.match(prompts[0], /<\|pre\|>\nline \d+;\nline /);
-  assert.match(prompts[0], /line 999;<\|mid\|>$/);
+  assert.match(prompts[0], /line 999;$/);
   assert.match(prompts[0], /<\|suf\|>line 0;/);
 });
 

@@ -32,7 +32,7 @@ test("Qwen: prefix first, the file's marks end the middle", () => {
 });
 
 test("Longsight: suffix first and cut, the path before it", () => {
-  const tokenizer = withControls("<|file|>", "<|suf|>", "<|pre|>", "<|mid|>", "<|eot|>");
+  const tokenizer = withControls("<|file|>", "<|suf|>", "<|pre|>", "<|eot|>");
   const fim = fillInTheMiddle(tokenizer);
   assert.deepEqual(texts(tokenizer, fim?.prompt(CONTEXT) ?? []), [
     "<|file|>",
@@ -42,10 +42,9 @@ test("Longsight: suffix first and cut, the path before it", () => {
     "<|pre|>",
     "Ċ",
     "hell",
-    "<|mid|>",
   ]);
   assert.deepEqual(texts(tokenizer, fim?.stopIds ?? []).sort(), ["<|eot|>", "<|file|>"]);
-  assert.equal(fim?.prompt({ prefix: "", suffix: "b".repeat(1000) }).length, 4 + 1 + 128);
+  assert.equal(fim?.prompt({ prefix: "", suffix: "b".repeat(1000) }).length, 3 + 1 + 128);
 });
 
 test("CodeLlama: the suffix follows without a space", () => {
