@@ -10,7 +10,7 @@ import { settings } from "../settings.ts";
 import { isCancelled, sentenceOf } from "../user-errors.ts";
 import { CompletionCache, type Place } from "./cache.ts";
 import { AdaptiveDelay } from "./delay.ts";
-import { filtered } from "./filters/index.ts";
+import { suggestionOf } from "./filters/index.ts";
 import { PendingCompletion } from "./pending.ts";
 import { type CursorText, cursorText, isCompletable } from "./place.ts";
 import { coveredLength } from "./range.ts";
@@ -19,12 +19,6 @@ import { coveredLength } from "./range.ts";
 export const ACCEPTED_COMMAND = "longsight.internal.completionAccepted";
 /** A suggestion that was not withdrawn within this time counts as shown, in ms. */
 const SHOWN_AFTER_MS = 250;
-/**
- * A suggestion that the engine believes in less than this disturbs more than it helps: on held-out lines, hiding them
- * keeps 23 of 24 right ones and leaves out half of the others.
- */
-const MIN_CONFIDENCE = 0.05;
-
 /** After a failure the engine is left alone for this long, in ms. */
 const FAILURE_PAUSE_MS = 10_000;
 
@@ -143,8 +137,8 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
       const onProgress = (progress: { kind: string; text?: string }) => {
         if (progress.kind === "completion" && progress.text !== undefined) onText(progress.text);
       };
-      const { text, confidence } = await this.#engine.request(requests.complete, params, { signal, onProgress });
-      const kept = confidence < MIN_CONFIDENCE ? "" : filtered(text, place);
+      const completion = await this.#engine.request(requests.complete, params, { signal, onProgress });
+      const kept = suggestionOf(completion, place);
       this.#cache.add(place, kept);
       return kept;
     });

@@ -1,34 +1,47 @@
-/** Completing held-out lines as the product does: with and without the repository's memory, with and without copying. */
+/**
+ * Completing held-out lines as the product does: with and without the repository's memory, with and without copying; whole
+ * lines behind their indentation, and the rest of a line behind any of its characters.
+ */
 import { completeAt } from "../../engine/complete/complete.ts";
+import type { CursorContext } from "../../engine/complete/context.ts";
 import { CopyIndex } from "../../engine/complete/copy-index.ts";
 import type { ModelTokenizer } from "../../engine/models/tokenizer/tokenizer.ts";
 import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+import { suggestionOf } from "../../extension/completion/filters/index.ts";
 import { median } from "../bench/rows.ts";
 import { heldOutLines, randomNumbers } from "./memory.ts";
 import type { Remembered } from "./model-needles.ts";
 
 const MAX_TOKENS = 48;
 
+/** At least so many characters of a line are left to complete. */
+const MIN_REST = 4;
+
+const WAYS = ["bare", "memory", "copier", "both"] as const;
+export type Way = (typeof WAYS)[number];
+
 export interface LineFigures {
-  /** Lines that came out exactly. */
+  /** Completions whose first line is the held-out one. */
   exact: number;
   /** Of lines with a name that their own file has nowhere else and another file of the repository has. */
   crossExact: number;
+  /** The same of the rest of a line. */
+  restExact: number;
+  /** Rests of lines with a suggestion that the editor would show, and those of them that are right. */
+  restShown: number;
+  restShownExact: number;
 }
 
 export interface LineResult {
   readonly lines: number;
   readonly crossLines: number;
-  readonly bare: LineFigures;
-  readonly memory: LineFigures;
-  readonly copier: LineFigures;
-  readonly both: LineFigures;
+  readonly ways: Readonly<Record<Way, LineFigures>>;
   /** The median time of a whole completion with both, its prompt read anew. */
   readonly p50Ms: number;
 }
 
-/** As many ordinary lines as lines with names from other files, `nLines` of each. */
+/** As many ordinary lines as lines with names from other files, `nLines` of each; of all of them the rest as well. */
 export async function lineCompletion(
   decoder: HybridDecoder,
   tokenizer: ModelTokenizer,
@@ -36,8 +49,8 @@ export async function lineCompletion(
   nLines: number,
   onDone: () => void,
 ): Promise<LineResult> {
-  const figures = (): LineFigures => ({ exact: 0, crossExact: 0 });
-  const result = { bare: figures(), memory: figures(), copier: figures(), both: figures() };
+  const none = (): LineFigures => ({ exact: 0, crossExact: 0, restExact: 0, restShown: 0, restShownExact: 0 });
+  const ways = { bare: none(), memory: none(), copier: none(), both: none() };
   const times: number[] = [];
   let [lines, crossLines] = [0, 0];
   for (const { repository, memory } of sources) {
@@ -50,17 +63,24 @@ export async function lineCompletion(
     const ordinary = candidates.filter(({ isCrossFile }) => !isCrossFile).slice(0, share);
     for (const { context, line, isCrossFile } of [...ordinary, ...cross]) {
       await memory.update([...repository.files.values()].filter(({ path }) => path !== context.path));
-      for (const name of ["bare", "memory", "copier", "both"] as const) {
-        const { text, timingsMs } = await completeAt(new HybridReader(decoder), tokenizer, context, {
-          maxTokens: MAX_TOKENS,
-          repository: name === "memory" || name === "both" ? memory : undefined,
-          copies: name === "copier" || name === "both" ? copies : false,
-        });
-        if (name === "both") times.push(timingsMs.total);
-        // Behind the indentation that is there already.
-        if (text.split("\n")[0].trimEnd() !== line) continue;
-        if (isCrossFile) result[name].crossExact++;
-        else result[name].exact++;
+      const cut = 1 + Math.floor(random() * Math.max(line.length - MIN_REST, 1));
+      const begun = { ...context, prefix: context.prefix + line.slice(0, cut) };
+      for (const way of WAYS) {
+        const complete = (at: CursorContext) =>
+          completeAt(new HybridReader(decoder), tokenizer, at, {
+            maxTokens: MAX_TOKENS,
+            repository: way === "memory" || way === "both" ? memory : undefined,
+            copies: way === "copier" || way === "both" ? copies : false,
+          });
+        const whole = await complete(context);
+        if (way === "both") times.push(whole.timingsMs.total);
+        if (firstLine(whole.text) === line) ways[way][isCrossFile ? "crossExact" : "exact"]++;
+        const rest = await complete(begun);
+        const isRight = firstLine(rest.text) === line.slice(cut);
+        if (isRight) ways[way].restExact++;
+        if (suggestionOf(rest, begun) === "") continue;
+        ways[way].restShown++;
+        if (isRight) ways[way].restShownExact++;
       }
       if (isCrossFile) crossLines++;
       else lines++;
@@ -68,5 +88,7 @@ export async function lineCompletion(
     }
     await memory.update(repository.files.values());
   }
-  return { lines, crossLines, ...result, p50Ms: median(times) };
+  return { lines, crossLines, ways, p50Ms: median(times) };
 }
+
+const firstLine = (text: string) => text.split("\n")[0].trimEnd();

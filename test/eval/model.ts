@@ -22,7 +22,7 @@ import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
 import { hybridOptions } from "../../engine/runtime/loaded-model.ts";
 import { randomNumbers, readRepository, shuffled } from "./memory.ts";
 import { bitsOf, compressedBits, copied, logProbabilities, nBytesOf, type Window, windowOf } from "./model-bits.ts";
-import { lineCompletion } from "./model-lines.ts";
+import { type LineFigures, lineCompletion, type Way } from "./model-lines.ts";
 import { needleRecall, type Remembered } from "./model-needles.ts";
 import { documentedFunctions, searchQuality } from "./model-search.ts";
 import { decodeMs, prefillSpeeds } from "./model-speed.ts";
@@ -266,15 +266,19 @@ async function measureLines({ decoder, tokenizer, sources, amounts, rows }: Benc
   const bar = progressBar("Lines", 2 * amounts.lines);
   const result = await lineCompletion(decoder, tokenizer, sources, amounts.lines, () => bar.increment());
   bar.stop();
-  const { lines, crossLines, bare, memory, copier, both } = result;
+  const { lines, crossLines, ways } = result;
+  const nAll = lines + crossLines;
   const names = { bare: "model alone", memory: "with memory", copier: "with copier", both: "with memory and copier" };
-  for (const [key, figures] of Object.entries({ bare, memory, copier, both })) {
-    const name = names[key as keyof typeof names];
-    rows.add(`next line exact, ${name}, ${lines} lines`, (100 * figures.exact) / lines, "%");
-    rows.add(`  cross-file, ${name}, ${crossLines} lines`, (100 * figures.crossExact) / crossLines, "%");
+  for (const [way, figures] of Object.entries(ways) as [Way, LineFigures][]) {
+    rows.add(`next line exact, ${names[way]}, ${lines} lines`, (100 * figures.exact) / lines, "%");
+    rows.add(`  cross-file, ${names[way]}, ${crossLines} lines`, (100 * figures.crossExact) / crossLines, "%");
+    rows.add(`  the rest of a line, ${names[way]}, ${nAll} lines`, (100 * figures.restExact) / nAll, "%");
   }
+  const { restShown, restShownExact } = ways.both;
+  rows.add("rest of a line as shipped: shown", (100 * restShown) / nAll, "%");
+  rows.add("  of those shown, right to the end of the line", (100 * restShownExact) / restShown, "%");
   const ratio = (a: number, b: number) => (b === 0 ? (a === 0 ? Number.NaN : 1000) : a / b);
-  rows.add("cross-file next line exact, memory to none", ratio(memory.crossExact, bare.crossExact), "times", {
+  rows.add("cross-file next line exact, memory to none", ratio(ways.memory.crossExact, ways.bare.crossExact), "times", {
     atLeast: 1.3,
   });
   rows.add("a completion as shipped, memory and copier, prompt read anew, p50", result.p50Ms, "ms");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { duplicateLine } from "../../../extension/completion/filters/duplicate-line.ts";
 import { empty } from "../../../extension/completion/filters/empty.ts";
-import { filtered } from "../../../extension/completion/filters/index.ts";
+import { suggestionOf } from "../../../extension/completion/filters/index.ts";
 import { repeatsItself } from "../../../extension/completion/filters/repeats-itself.ts";
 import { repeatsSuffix } from "../../../extension/completion/filters/repeats-suffix.ts";
 import { unbalancedBrackets } from "../../../extension/completion/filters/unbalanced-brackets.ts";
@@ -47,9 +47,11 @@ suite("filters of suggestions", () => {
     assert.equal(repeatsItself("# ------\nreturn first + second", at()), "# ------\nreturn first + second");
   });
 
-  test("all together: the text where nothing is wrong with it, nothing where one filter drops it", () => {
-    assert.equal(filtered("second)", at("add(first, ", "\n")), "second)");
-    assert.equal(filtered("   ", at()), "");
-    assert.equal(filtered("))", at("f()")), "");
+  test("all together: the text where nothing is wrong with it, nothing where one filter drops it or it is a guess", () => {
+    const sure = (text: string) => ({ text, confidence: 0.9 });
+    assert.equal(suggestionOf({ text: "second)", confidence: 0.01 }, at("add(first, ", "\n")), "");
+    assert.equal(suggestionOf(sure("second)"), at("add(first, ", "\n")), "second)");
+    assert.equal(suggestionOf(sure("   "), at()), "");
+    assert.equal(suggestionOf(sure("))"), at("f()")), "");
   });
 });
