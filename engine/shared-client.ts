@@ -76,7 +76,7 @@ async function greet(
   place: MeetingPlace,
   endMs: number,
 ): Promise<EngineClient | undefined> {
-  const tooLate = setTimeout(() => socket.destroy(), endMs - performance.now());
+  const tooLate = setTimeout(() => socket.destroy(), Math.max(endMs - performance.now(), 0));
   let isGreeted = false;
   const onLost = (reason: LongsightError) => {
     if (!isGreeted) return;
