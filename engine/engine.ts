@@ -13,7 +13,7 @@ import { Recollection } from "./ask/recollection.ts";
 import { scopedCatalogue } from "./ask/scope.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
-import type { CopyIndex } from "./complete/copy-index.ts";
+import type { FolderCopies } from "./complete/folder-copies.ts";
 import { type ErrorCode, LongsightError } from "./errors.ts";
 import type { EncodingResult } from "./memory/encoding-job.ts";
 import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/folder-memory.ts";
@@ -333,7 +333,14 @@ export class Engine {
       const repository = model === undefined && folder ? await orNone(this.#memoryFor(folder)) : undefined;
       const copies = folder ? await orNone(this.#copiesFor(folder)) : undefined;
       const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
-      const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, repository, copies };
+      const options = {
+        maxTokens: maxTokens ?? COMPLETION_TOKENS,
+        signal: work.signal,
+        onText,
+        repository,
+        copies: copies?.index,
+        names: copies?.names,
+      };
       return await this.#use(
         model,
         PRIORITY.completion,
@@ -437,10 +444,10 @@ export class Engine {
   }
 
   /** The text that a completion in a folder may copy from; the first one waits until it is read. */
-  async #copiesFor(folder: string): Promise<CopyIndex> {
+  async #copiesFor(folder: string): Promise<FolderCopies> {
     const { copies, catalogue } = this.#open(folder);
     if (!copies.isInUse) await copies.update(catalogue.files());
-    return copies.index;
+    return copies;
   }
 
   /** The memory that a completion in a folder may look at; undefined before the folder's first index. */

@@ -1,6 +1,7 @@
 /**
  * Completes code at the cursor: greedy, for any model that can fill in the middle. What the model says is mixed with what
- * the repository said after the same text before (copier.ts); a sure proposal is read ahead in one run, as a draft.
+ * the repository said after the same text before (copier.ts) and with the names it has for a word that is begun (names.ts);
+ * a sure proposal is read ahead in one run, as a draft.
  */
 import { LongsightError } from "../errors.ts";
 import type { CompletionPlace } from "../memory/memory-context.ts";
@@ -11,9 +12,12 @@ import type { Tokenizer } from "../models/types.ts";
 import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
 import type { DraftReader } from "../runtime/reader.ts";
 import { type CursorContext, leadingLines, lineEnding, trailingLines, withPlainLineEnds } from "./context.ts";
-import { Copier, likeliest } from "./copier.ts";
+import { Copier } from "./copier.ts";
 import { type CopyIndex, MAX_MATCH } from "./copy-index.ts";
 import { completionEnd, LineLikelihood, withoutSuffixOverlap } from "./end.ts";
+import { likeliest } from "./mixture.ts";
+import type { NameIndex } from "./name-index.ts";
+import { Names } from "./names.ts";
 import { completesSecret, shownSafely } from "./secrets.ts";
 
 /** What a completion may see of the repository beside the text around the cursor. */
@@ -31,6 +35,8 @@ export interface CompleteOptions {
   readonly repository?: RepositoryContext;
   /** Text to copy from, beside the open file; false: nothing is copied from either. */
   readonly copies?: CopyIndex | false;
+  /** Names to finish words with, beside the open file's; none are used where nothing is copied. */
+  readonly names?: NameIndex;
   /** Whether copied text is read several tokens at a time (the default); the result is the same. */
   readonly drafts?: boolean;
   /** Called with the completion so far, which each call replaces; the result may be shorter than the last one. */
@@ -84,7 +90,7 @@ export async function completeAt(
   model: DraftReader,
   tokenizer: Tokenizer,
   context: CursorContext,
-  { maxTokens, signal, repository, copies, drafts = true, onText }: CompleteOptions,
+  { maxTokens, signal, repository, copies, names, drafts = true, onText }: CompleteOptions,
 ): Promise<Completion> {
   const startedAt = performance.now();
   const { ids, stopIds, place, promptTokens } = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
@@ -92,14 +98,21 @@ export async function completeAt(
   const memory = repository?.memoryFor(place);
 
   const copier = copies === false ? undefined : new Copier(tokenizer, { path, prefix, suffix }, copies);
+  const finisher = copies === false ? undefined : new Names(tokenizer, { path, prefix, suffix }, names);
   let copyContext: Uint8Array = new TextEncoder().encode(prefix.slice(-MAX_MATCH));
   // Where the cursor stands behind an indentation, the editor has chosen it.
-  let proposal = copier?.propose(copyContext, /(?:^|\n)[ \t]+$/.test(prefix.slice(-MAX_MATCH)));
+  const isIndented = /(?:^|\n)[ \t]+$/.test(prefix.slice(-MAX_MATCH));
+  /** The copier's comes last, and so has its whole share: the longer the text that agrees, the better it knows. */
+  const propose = (text: string) =>
+    [finisher?.propose(text), copier?.propose(copyContext, text === "" && isIndented)].filter(
+      (one) => one !== undefined,
+    );
+  let proposals = propose("");
   let draft: readonly number[] = [];
   /** The logits behind the ids, and behind what is likely to follow, in one run. */
   const read = async (nLeft: number) => {
-    const guess = drafts && proposal && proposal.share >= MIN_DRAFT_SHARE ? proposal.ids : [];
-    draft = guess.slice(0, Math.min(MAX_DRAFT_TOKENS, nLeft - 1));
+    const sure = drafts ? proposals.findLast(({ share }) => share >= MIN_DRAFT_SHARE) : undefined;
+    draft = (sure?.ids ?? []).slice(0, Math.min(MAX_DRAFT_TOKENS, nLeft - 1));
     return await model.readDraft(ids, draft, { signal, memory });
   };
   let rows = await read(maxTokens);
@@ -120,7 +133,7 @@ export async function completeAt(
   let text = "";
   const likelihood = new LineLikelihood();
   for (let nTokens = 0; nTokens < maxTokens; nTokens++) {
-    const { id, probability } = likeliest(rows[0], proposal);
+    const { id, probability } = likeliest(rows[0], proposals);
     // A control token ends the middle too, whatever it is: it stands for no text.
     if (stopIds.includes(id) || tokenizer.bytes(id).length === 0) {
       return finished(text, nTokens, "model");
@@ -135,7 +148,7 @@ export async function completeAt(
     onText?.(restored(shownSafely(text)));
     ids.push(id);
     copyContext = Buffer.concat([copyContext, tokenizer.bytes(id)]);
-    proposal = copier?.propose(copyContext);
+    proposals = propose(text);
     if (nTokens + 1 === maxTokens) break;
     if (id === draft[0]) [rows, draft] = [rows.slice(1), draft.slice(1)];
     else rows = await read(maxTokens - nTokens - 1);

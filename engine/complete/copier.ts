@@ -5,13 +5,12 @@
  */
 import type { Tokenizer } from "../models/types.ts";
 import { CopyIndex, type CopyMatch, MAX_MATCH } from "./copy-index.ts";
+import type { Part } from "./mixture.ts";
 
-/** A way the text may go on. */
-export interface Proposal {
+/** A way the text may go on: its share is how likely the first token is. */
+export interface Proposal extends Part {
   /** The tokens that follow, at least one. */
   readonly ids: readonly number[];
-  /** How likely the first of them is, 0 .. 1. */
-  readonly share: number;
 }
 
 /** The text around the cursor, with plain line ends. */
@@ -70,7 +69,7 @@ export class Copier {
     const [winner] = votes;
     if (winner === undefined) return undefined;
     const half = votes.length === 1 ? HALF_TRUST_BYTES.unanimous : HALF_TRUST_BYTES.divided;
-    return { ids: winner.ids, share: length / (length + half) };
+    return { ids: winner.ids, share: length / (length + half), tokens: new Map([[winner.ids[0], 1]]) };
   }
 
   /** The ways to go on, by their first token; most often seen first, then newest. */
@@ -95,26 +94,4 @@ export class Copier {
     }
     return [...byToken.values()].sort((a, b) => b.n - a.n);
   }
-}
-
-/** A token and how likely it is, 0 .. 1. */
-export interface Likely {
-  readonly id: number;
-  readonly probability: number;
-}
-
-/** The most likely next token where a proposal is mixed into what the model says, [vocabSize] logits. */
-export function likeliest(logits: Float32Array, proposal: Proposal | undefined): Likely {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - logits[best]);
-  if (proposal === undefined) return { id: best, probability: 1 / sum };
-  const { share } = proposal;
-  const [copied] = proposal.ids;
-  const ofCopied = ((1 - share) * Math.exp(logits[copied] - logits[best])) / sum + share;
-  const ofBest = (1 - share) / sum;
-  return copied === best || ofCopied >= ofBest
-    ? { id: copied, probability: ofCopied }
-    : { id: best, probability: ofBest };
 }

@@ -1,7 +1,8 @@
-/** The text of a folder that completions copy from, kept up to date with the folder's catalogue. */
+/** The text of a folder that completions copy from, and its names, kept up to date with the folder's catalogue. */
 import type { StoredFile } from "../memory/catalogue-types.ts";
 import { folderReader } from "../memory/encoding-job.ts";
 import { CopyIndex } from "./copy-index.ts";
+import { NameIndex } from "./name-index.ts";
 
 /** The index takes about five times this of RAM. */
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -11,6 +12,7 @@ const MAX_FILE_BYTES = 256 * 1024;
 
 export class FolderCopies {
   readonly index = new CopyIndex({ maxBytes: MAX_BYTES });
+  readonly names = new NameIndex();
   readonly #read: ReturnType<typeof folderReader>;
   readonly #log: (line: string) => void;
   /** The contents that are in the index, by path. */
@@ -49,8 +51,10 @@ export class FolderCopies {
       this.#forget(path);
       // It has changed since: the next update brings it.
       if (text === undefined) continue;
-      if (this.index.set(path, new TextEncoder().encode(text))) this.#hashes.set(path, contentHash);
-      else nLeftOut++;
+      if (this.index.set(path, new TextEncoder().encode(text))) {
+        this.names.set(path, text);
+        this.#hashes.set(path, contentHash);
+      } else nLeftOut++;
     }
     if (nLeftOut > 0) this.#log(`Completions copy from ${this.#hashes.size} files; ${nLeftOut} more do not fit.`);
   }
@@ -58,5 +62,6 @@ export class FolderCopies {
   #forget(path: string): void {
     this.#hashes.delete(path);
     this.index.remove(path);
+    this.names.remove(path);
   }
 }

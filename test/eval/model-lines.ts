@@ -5,6 +5,7 @@
 import { completeAt } from "../../engine/complete/complete.ts";
 import type { CursorContext } from "../../engine/complete/context.ts";
 import { CopyIndex } from "../../engine/complete/copy-index.ts";
+import { NameIndex } from "../../engine/complete/name-index.ts";
 import type { ModelTokenizer } from "../../engine/models/tokenizer/tokenizer.ts";
 import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
@@ -55,7 +56,11 @@ export async function lineCompletion(
   let [lines, crossLines] = [0, 0];
   for (const { repository, memory } of sources) {
     const copies = new CopyIndex();
-    for (const { path, text } of repository.files.values()) copies.set(path, new TextEncoder().encode(text));
+    const names = new NameIndex();
+    for (const { path, text } of repository.files.values()) {
+      copies.set(path, new TextEncoder().encode(text));
+      names.set(path, text);
+    }
     const random = randomNumbers(3);
     const share = Math.ceil(nLines / sources.length);
     const candidates = heldOutLines(repository, 40 * share, random);
@@ -63,6 +68,7 @@ export async function lineCompletion(
     const ordinary = candidates.filter(({ isCrossFile }) => !isCrossFile).slice(0, share);
     for (const { context, line, isCrossFile } of [...ordinary, ...cross]) {
       await memory.update([...repository.files.values()].filter(({ path }) => path !== context.path));
+      names.remove(context.path);
       const cut = 1 + Math.floor(random() * Math.max(line.length - MIN_REST, 1));
       const begun = { ...context, prefix: context.prefix + line.slice(0, cut) };
       for (const way of WAYS) {
@@ -71,6 +77,7 @@ export async function lineCompletion(
             maxTokens: MAX_TOKENS,
             repository: way === "memory" || way === "both" ? memory : undefined,
             copies: way === "copier" || way === "both" ? copies : false,
+            names,
           });
         const whole = await complete(context);
         if (way === "both") times.push(whole.timingsMs.total);
@@ -82,6 +89,7 @@ export async function lineCompletion(
         ways[way].restShown++;
         if (isRight) ways[way].restShownExact++;
       }
+      names.set(context.path, repository.files.get(context.path)?.text ?? "");
       if (isCrossFile) crossLines++;
       else lines++;
       onDone();

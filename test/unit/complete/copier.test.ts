@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { completeAt } from "../../../engine/complete/complete.ts";
 import { aroundOffset } from "../../../engine/complete/context.ts";
-import { Copier, likeliest } from "../../../engine/complete/copier.ts";
+import { Copier } from "../../../engine/complete/copier.ts";
 import { CopyIndex } from "../../../engine/complete/copy-index.ts";
+import { NameIndex } from "../../../engine/complete/name-index.ts";
 import { openHybrid } from "../../../engine/models/hybrid.ts";
 import { loadTokenizerFolder } from "../../../engine/models/tokenizer/folder.ts";
 import { defaultModelDir, packageRoot } from "../../../engine/paths.ts";
@@ -59,22 +60,6 @@ test("characters of several bytes are never cut", () => {
   assert.equal(copier.propose(bytes.subarray(0, bytes.length - 7)), undefined);
 });
 
-test("the mixture's most likely token is the one of the probabilities' weighted sum", () => {
-  const logits = Float32Array.of(2, 1, 0, -1);
-  const p = Array.from(logits, (x) => Math.exp(x) / logits.reduce((sum, y) => sum + Math.exp(y), 0));
-  for (const copied of [0, 1, 2, 3]) {
-    for (const share of [0, 0.1, 0.3, 0.4, 0.5, 0.6, 0.9]) {
-      const mixed = p.map((x, i) => (1 - share) * x + (i === copied ? share : 0));
-      const { id, probability } = likeliest(logits, { ids: [copied], share });
-      assert.equal(id, mixed.indexOf(Math.max(...mixed)), `${copied} ${share}`);
-      assert.ok(Math.abs(probability - mixed[id]) < 1e-6, `${copied} ${share}`);
-    }
-  }
-  const alone = likeliest(logits, undefined);
-  assert.equal(alone.id, 0);
-  assert.ok(Math.abs(alone.probability - p[0]) < 1e-6);
-});
-
 test("reading copied text ahead changes no completion, and needs fewer runs", async (context) => {
   const decoder = await HybridDecoder.open(openHybrid(defaultModelDir), { nThreads: 1 });
   context.after(() => decoder.close());
@@ -85,6 +70,8 @@ test("reading copied text ahead changes no completion, and needs fewer runs", as
       .map((name) => [name, readFileSync(join(folder, name), "utf8")] as const),
   );
   const copies = indexOf(Object.fromEntries(texts));
+  const names = new NameIndex();
+  for (const [name, text] of texts) names.set(name, text);
   const complete = async (drafts: boolean) => {
     const reader = new HybridReader(decoder);
     let nRuns = 0;
@@ -100,7 +87,7 @@ test("reading copied text ahead changes no completion, and needs fewer runs", as
     for (const [path, text] of [...texts].slice(0, 5)) {
       for (const share of [0.3, 0.6]) {
         const place = { path: `copy-of-${path}`, ...aroundOffset(text, Math.round(share * text.length)) };
-        const completion = await completeAt(counting, tokenizer, place, { maxTokens: 24, copies, drafts });
+        const completion = await completeAt(counting, tokenizer, place, { maxTokens: 24, copies, names, drafts });
         results.push({ text: completion.text, nTokens: completion.nTokens, stoppedBy: completion.stoppedBy });
       }
     }

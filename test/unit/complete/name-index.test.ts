@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { goesOnInName, NameIndex, nameBegunIn, namesOf } from "../../../engine/complete/name-index.ts";
+
+test("names are words of three characters and more, in any script, numbers are not", () => {
+  assert.deepEqual(namesOf("if (a.parse_all(x1y, 1234)) $el = größe;"), ["parse_all", "x1y", "$el", "größe"]);
+  assert.equal(nameBegunIn("self.resp"), "resp");
+  assert.equal(nameBegunIn("x = 12"), "");
+  assert.equal(nameBegunIn("f("), "");
+  assert.ok(goesOnInName("se()") && !goesOnInName(".x") && !goesOnInName(""));
+});
+
+test("what goes on from a beginning, with the number of files, follows the files", () => {
+  const index = new NameIndex();
+  const found = (begun: string) => [...index.goingOn(begun)].map(({ name, nFiles }) => `${name} ${nFiles}`).sort();
+  index.set("a.ts", "response respond response other");
+  index.set("b.ts", "response");
+  assert.deepEqual(found("resp"), ["respond 1", "response 2"]);
+  assert.deepEqual(found("response"), []);
+  assert.deepEqual(found("r"), []);
+  assert.equal(index.nFilesOf("response"), 2);
+  index.set("a.ts", "respond");
+  assert.deepEqual(found("re"), ["respond 1", "response 1"]);
+  index.remove("b.ts");
+  index.remove("never there");
+  assert.deepEqual(found("re"), ["respond 1"]);
+  assert.equal(index.nFilesOf("response"), 0);
+});
