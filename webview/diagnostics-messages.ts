@@ -1,5 +1,6 @@
 /** What the diagnostics panel and the extension tell each other. All figures are the engine's or the extension's own measurements. */
 import type { MemoryTrace } from "../engine/protocol.ts";
+import type { TrainingHistory } from "./training-history.ts";
 
 /** What the engine did for one request. */
 export interface Trace {
@@ -90,6 +91,8 @@ export type ToDiagnostics =
       readonly traces: readonly Trace[];
       readonly facts: EngineFacts;
       readonly strings: Record<string, string>;
+      /** Null where the package has none. */
+      readonly training: TrainingHistory | null;
     }
   | { readonly type: "traces"; readonly traces: readonly Trace[] }
   | { readonly type: "facts"; readonly facts: EngineFacts };

@@ -8,6 +8,7 @@ import { element } from "./element.ts";
 import { drawHeatStrip } from "./heat-strip.ts";
 import { quantile, tokensPerSecond } from "./statistics.ts";
 import { Timeline } from "./timeline.ts";
+import { drawTraining } from "./training-curve.ts";
 
 declare function acquireVsCodeApi(): { postMessage(message: FromDiagnostics): void };
 
@@ -36,7 +37,7 @@ class DiagnosticsPage {
   /** Undefined: the last one that has something to show. */
   #chosen: number | undefined;
 
-  constructor({ strings, traces, facts }: Extract<ToDiagnostics, { type: "snapshot" }>) {
+  constructor({ strings, traces, facts, training }: Extract<ToDiagnostics, { type: "snapshot" }>) {
     this.#strings = strings;
     this.#facts = facts;
     this.#timeline = new Timeline(strings);
@@ -60,6 +61,7 @@ class DiagnosticsPage {
       section(strings.requests, element("div", "scroll", [table])),
       section(strings.chosen, this.#details),
       section(strings.engineAndStores, element("div", "", [this.#engine, this.#pause])),
+      ...(training ? [section(strings.training, drawTraining(training, strings))] : []),
     );
     this.add(traces);
     this.setFacts(facts);

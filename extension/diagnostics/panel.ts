@@ -10,6 +10,7 @@ import type { Encoding } from "../workspace/encoding.ts";
 import type { Indexes } from "../workspace/indexes.ts";
 import { folderBytes, gatherFacts } from "./facts.ts";
 import { diagnosticsStrings } from "./strings.ts";
+import { readTraining } from "./training.ts";
 
 /** How often a visible panel is told what is new, in ms. */
 const TRACES_EVERY_MS = 250;
@@ -88,7 +89,9 @@ export class DiagnosticsPanel implements vscode.Disposable {
   async #sendSnapshot(): Promise<void> {
     this.#changed.clear();
     const facts = await gatherFacts(this.#engine, this.#indexes, this.#counts, this.#storeBytes);
-    this.#send({ type: "snapshot", traces: this.#engine.traces.all(), facts, strings: diagnosticsStrings() });
+    const training = await readTraining(this.#context.extensionUri);
+    const strings = diagnosticsStrings();
+    this.#send({ type: "snapshot", traces: this.#engine.traces.all(), facts, strings, training });
   }
 
   #sendTraces(): void {

@@ -56,17 +56,17 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
   });
 
   const strip = panel.locator("canvas.strip");
-  const said = async () => (await panel.locator(".said").textContent()) ?? "";
+  const said = async () => (await panel.locator(".details .said").textContent()) ?? "";
 
   await context.test("draws what every head attended to, as strong as the table says in numbers", async () => {
     await strip.waitFor();
-    await panel.locator("summary", { hasText: "As a table" }).click();
-    const names = (await panel.locator("table.masses thead th").allTextContents()).slice(1);
+    await panel.locator(".details summary", { hasText: "As a table" }).click();
+    const names = (await panel.locator(".details table.masses thead th").allTextContents()).slice(1);
     const layers = names.map((name) => ({ layer: Number(/^Layer (\d+), head \d+$/.exec(name)?.[1]) }));
     assert.ok(new Set(layers.map(({ layer }) => layer)).size === 2 && layers.length === 8, names.join("; "));
     // By block, the percentages of the heads.
     const lines = await panel
-      .locator("table.masses tbody tr")
+      .locator(".details table.masses tbody tr")
       .evaluateAll((rows) =>
         rows.map((row) => [...row.querySelectorAll("td")].map((cell) => Number.parseFloat(cell.textContent ?? ""))),
       );
@@ -108,6 +108,30 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
     const facts = panel.locator(".engine");
     await facts.locator("text=/running, process \\d+/").waitFor();
     await facts.filter({ hasText: /Index of \d+ files.*memory: \d+\/\d+/ }).waitFor();
+  });
+
+  await context.test("draws how the shipped model was trained, head by head, and says it in tables", async () => {
+    const training = panel.locator(".training");
+    await training.scrollIntoViewIfNeeded();
+    for (const plot of [".bits", ".lifts"]) {
+      const drawn = await training.locator(`${plot} canvas`).evaluate(paintedPixels);
+      assert.ok(drawn > 100, `${drawn} pixels of ${plot} are painted`);
+    }
+    assert.match((await training.locator(".bits").getAttribute("aria-label")) ?? "", /held-out code: [\d.]+ \(/);
+    const saidOfHead = async () => (await training.locator(".said").textContent()) ?? "";
+    const [before, picture] = [await saidOfHead(), await training.locator(".lifts canvas").evaluate(paintedPixels)];
+    assert.match(before, /next [\d.]+ → [\d.]+, Tokens that do not [\d.]+ → [\d.]+; /);
+    const choice = training.locator("select");
+    await choice.focus();
+    await choice.press("ArrowDown");
+    assert.notEqual(await saidOfHead(), before);
+    await page.waitForTimeout(200);
+    assert.notEqual(await training.locator(".lifts canvas").evaluate(paintedPixels), picture);
+    await training.locator("summary").last().click();
+    const rows = training.locator("table").last().locator("tbody tr");
+    assert.equal(await rows.count(), await choice.locator("option").count());
+    assert.match((await rows.first().textContent()) ?? "", /^Layer \d+, head 1[\d.]+ → /);
+    await workbench.keepEvidence("diagnostics training");
   });
 
   await context.test("what the index and the memory would take was said before they were made", async () => {
