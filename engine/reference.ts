@@ -2,6 +2,7 @@
  * The slow, obvious forward pass of a Llama, Qwen2 or Qwen3 decoder: one position after the other, key after key, sums in
  * float64. Every fast path is tested against it; nothing else uses it.
  */
+import { damped } from "./attention/calibration.ts";
 import { finished, merge, nothing, single } from "./attention/merge.ts";
 import { ropeTables } from "./attention/rope.ts";
 import { expanded } from "./models/quantise.ts";
@@ -13,13 +14,23 @@ export type Attends = (layer: number, kvHead: number, query: number, key: number
 /** Told of every query head's shares of all keys up to its own, 0 where it does not attend: [query + 1]. */
 export type OnShares = (layer: number, head: number, query: number, shares: Float64Array) => void;
 
-/** Logits for every position, [ids.length][vocabSize]: with dense attention, or with what `attends` leaves of it. */
+/** The keys that a head damps as sinks, and the part of their attention that they keep. */
+export interface Damping {
+  readonly keep: number;
+  readonly isSink: (layer: number, kvHead: number, query: number, key: number) => boolean;
+}
+
+/**
+ * Logits for every position, [ids.length][vocabSize]: with dense attention, or with what `attends` leaves of it, in which
+ * sinks are damped; shares are told as they are before that.
+ */
 export function referenceLogits(
   config: DecoderConfig,
   weights: Weights,
   ids: readonly number[],
   attends: Attends = () => true,
   onShares?: OnShares,
+  damping?: Damping,
 ): Float64Array[] {
   const { headSize, nHeads, nKvHeads, normEps } = config;
   const embedding = dequantise(weights.matrix("token_embd"));
@@ -59,15 +70,17 @@ export function referenceLogits(
       for (let head = 0; head < nHeads; head++) {
         const kvHead = Math.floor(head / (nHeads / nKvHeads));
         const scores = new Float64Array(position + 1).fill(Number.NEGATIVE_INFINITY);
-        let attended = nothing(headSize);
+        let [attended, sinks] = [nothing(headSize), nothing(headSize)];
         for (let past = 0; past <= position; past++) {
           if (!attends(layer, kvHead, position, past)) continue;
           scores[past] = dot(q[position][head], k[past][kvHead]) / Math.sqrt(headSize);
           const value = v[past].slice(kvHead * headSize, (kvHead + 1) * headSize);
-          attended = merge(attended, single(scores[past], value));
+          const one = single(scores[past], value);
+          if (damping?.isSink(layer, kvHead, position, past)) sinks = merge(sinks, one);
+          else attended = merge(attended, one);
         }
-        mixed.set(finished(attended), head * headSize);
-        const { max, denominator } = attended;
+        mixed.set(damping ? damped(sinks, attended, damping.keep) : finished(attended), head * headSize);
+        const { max, denominator } = merge(sinks, attended);
         onShares?.(
           layer,
           head,

@@ -41,7 +41,7 @@ export class Recollection {
   private constructor(model: RecallingModel, context: PlacedContext) {
     this.context = context;
     this.#model = model;
-    this.#rows = context.rows((tokens) => model.encoder.rows(tokens));
+    this.#rows = context.rows((tokens, isStart) => model.encoder.rows(tokens, isStart));
   }
 
   /** Reads a chat in which the blocks stand where the last message's own text begins. */

@@ -88,7 +88,7 @@ export async function checkReading(model: LoadedModel, options: CheckOptions = {
     const startMs = performance.now();
     if (placed) {
       await encoder.query(tokenizer.encode(questions[0].prompt, { bos: true }), options.signal);
-      placed.rows.push(...stored.map((block) => encoder.rows(block)));
+      placed.rows.push(...stored.flatMap((blocks) => blocks.map((block, i) => encoder.rows(block, i === 0))));
     }
     const choiceMs = performance.now() - startMs;
     for (const [i, question] of questions.entries()) {
@@ -132,15 +132,17 @@ const GUESSED = 3;
 /** The files as they are stored. */
 async function encode(encoder: DecoderMemory, texts: readonly (readonly number[])[], signal: AbortSignal | undefined) {
   const { blockSize } = encoder.shape;
-  const blocks: StoredTokens[] = [];
+  const stored: StoredTokens[][] = [];
   for (const ids of texts) {
+    const blocks: StoredTokens[] = [];
     for await (const part of encoder.encodeParts(ids, { signal })) {
       for (let start = 0; start < part.nTokens; start += blockSize) {
         blocks.push(part.stored(start, Math.min(start + blockSize, part.nTokens)));
       }
     }
+    stored.push(blocks);
   }
-  return blocks;
+  return stored;
 }
 
 /** Whether the right answer is the likeliest of the candidates. Each is read token by token, as answers are written. */

@@ -5,7 +5,8 @@
  * may be used again for later tokens (Recycled Attention, arXiv 2411.05787).
  */
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
-import { type CacheInputs, oneToken } from "./dense.ts";
+import type { CalibrationInputs } from "./calibration.ts";
+import { oneToken } from "./dense.ts";
 import { type Cached, type Heads, type KeysValues, scoresOf } from "./heads.ts";
 import { BLOCK_TOKENS, type Selector } from "./plan.ts";
 
@@ -34,6 +35,8 @@ export interface Choice {
   readonly bias: Value;
   /** int64 [2]: keys read, 1. */
   readonly sizes: Value;
+  /** Of their keys. */
+  readonly calibration?: CalibrationInputs;
 }
 
 /** By the attention itself: a block's score is the largest share that any query head gives to the whole block. */
@@ -78,9 +81,9 @@ function best(graph: GraphBuilder, scores: Value, { preference, count }: ChoiceI
   return graph.nodes("TopK", [graph.node("Add", [pooled, preference]), count], [undefined, undefined], { axis: 0 })[1];
 }
 
-/** The bias of chosen blocks, from that of all keys. */
-export function biasOf(graph: GraphBuilder, bias: Value, blocks: Value): Value {
-  const byBlock = graph.node("Reshape", [bias, graph.ints(-1, BLOCK_TOKENS)]);
+/** A number of each key of the chosen blocks, from [capacity] of all keys. */
+export function ofBlocks(graph: GraphBuilder, ofAll: Value, blocks: Value): Value {
+  const byBlock = graph.node("Reshape", [ofAll, graph.ints(-1, BLOCK_TOKENS)]);
   return graph.node("Reshape", [graph.node("Gather", [byBlock, blocks]), graph.ints(-1)]);
 }
 
@@ -100,6 +103,5 @@ export function attendToBlocks(
     return graph.node("Reshape", [some, graph.ints(nKvHeads, -1, headSize)]);
   };
   const some = { keys: chosen(cached.keys), values: chosen(cached.values), type: cached.type };
-  const inputs: CacheInputs = { bias: choice.bias, sizes: choice.sizes };
-  return oneToken(graph, q, own, some, inputs, heads)[0];
+  return oneToken(graph, q, own, some, choice, heads)[0];
 }

@@ -1,5 +1,6 @@
 /** Dense causal attention: every query attends to every key before it and its own. */
 import { float, type GraphBuilder, type Value } from "../onnx/graph.ts";
+import { type CalibrationInputs, calibrated } from "./calibration.ts";
 import { type Cached, floats, type Heads, type KeysValues, type Rows, type RunInputs, scoresOf } from "./heads.ts";
 import { joined } from "./merge.ts";
 
@@ -9,6 +10,8 @@ export interface CacheInputs {
   readonly bias: Value;
   /** int64 [2]: capacity, 1. */
   readonly sizes: Value;
+  /** Undefined where no sinks are damped. */
+  readonly calibration?: CalibrationInputs;
 }
 
 /** GroupQueryAttention takes head sizes that are multiples of this; others are filled up with zeros. */
@@ -65,6 +68,8 @@ export function oneToken(
     { scores: graph.node("Add", [past, inputs.bias]), values: floats(graph, cached.values, cached.type) },
     { scores: scoresOf(graph, queries, own.keys, headSize), values: own.values },
   ];
-  const { mixed, shares } = joined(graph, parts, inputs.sizes);
+  const { calibration, sizes } = inputs;
+  const adjust = calibration && ((raw: readonly Value[]) => calibrated(graph, raw, calibration));
+  const { mixed, shares } = joined(graph, parts, sizes, adjust);
   return [graph.node("Reshape", [mixed, graph.ints(1, 1, nHeads * headSize)]), shares[0]];
 }

@@ -59,16 +59,22 @@ export interface Joined {
 
 /**
  * The merge of all parts, evaluated at once: concatenated scores have a common maximum and denominator, so no part's
- * triple has to be scaled again. `sizes` int64 [parts] holds each part's n.
+ * triple has to be scaled again. `sizes` int64 [parts] holds each part's n; `adjust` may change the shares.
  */
-export function joined(graph: GraphBuilder, parts: readonly GraphPart[], sizes: Value): Joined {
+export function joined(
+  graph: GraphBuilder,
+  parts: readonly GraphPart[],
+  sizes: Value,
+  adjust: (shares: readonly Value[]) => readonly Value[] = (shares) => shares,
+): Joined {
   const scores = graph.node(
     "Concat",
     parts.map((part) => part.scores),
     { axis: 2 },
   );
   const outputs = parts.map(() => undefined);
-  const shares = graph.nodes("Split", [graph.node("Softmax", [scores], { axis: 2 }), sizes], outputs, { axis: 2 });
+  const whole = graph.node("Softmax", [scores], { axis: 2 });
+  const shares = adjust(graph.nodes("Split", [whole, sizes], outputs, { axis: 2 }));
   const sums = shares.map((share, i) => graph.node("MatMul", [share, parts[i].values]));
   return { mixed: sums.reduce((sum, next) => graph.node("Add", [sum, next])), shares };
 }

@@ -5,6 +5,7 @@
  */
 import { LongsightError } from "../errors.ts";
 import type { DecoderConfig } from "../models/types.ts";
+import type { Calibration } from "./calibration.ts";
 import { HYPER_RECENT, HYPER_SINKS, type HyperPlan } from "./hyper.ts";
 
 /** Tokens of a block, the unit in which keys are chosen. */
@@ -47,6 +48,8 @@ export interface AttentionPlan {
   readonly refresh: { readonly maxTokens: number; readonly minCosine: number };
   /** How retrieval heads read the runs of long prompts, the last one apart; exactly where it is absent (HyperAttention). */
   readonly longPrompts?: HyperPlan;
+  /** How the first tokens of texts that are placed behind others are damped; not at all where it is absent (ACT). */
+  readonly calibration?: Calibration;
 }
 
 const STREAMING = { sinks: 64, window: 256 };
@@ -143,6 +146,20 @@ export function checkPlan(plan: AttentionPlan, config: DecoderConfig): void {
     const unknown = heads.find((role) => role !== "retrieval" && role !== "streaming");
     if (unknown !== undefined) throw refused(`has a head that is "${unknown}"; use "retrieval" or "streaming"`);
     chosen = checkBlocks(layer, heads, blocks, chosen);
+  }
+  if (plan.calibration) checkCalibration(plan.calibration, layers);
+}
+
+function checkCalibration({ keep, heads }: Calibration, layers: readonly LayerPlan[]): void {
+  if (!(keep > 0 && keep <= 1))
+    throw refused(`lets sinks keep ${keep} of their attention; use a number above 0 up to 1`);
+  if (heads.length !== layers.length) {
+    throw refused(`damps sinks in ${heads.length} layers, the model has ${layers.length}; give each layer's heads`);
+  }
+  for (const [layer, some] of heads.entries()) {
+    const wrong = some.find((head) => layers[layer].heads[head] !== "retrieval");
+    if (wrong === undefined) continue;
+    throw refused(`damps sinks in head ${wrong} of layer ${layer}, which does not retrieve; use heads that do`);
   }
 }
 

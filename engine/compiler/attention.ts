@@ -11,19 +11,22 @@
  * refresh bool [1]: choose blocks anew; count.<budget> int64 [1] and sizes.<budget> int64 [2]: blocks and keys read under
  * a budget; preference float32 [blocks]; of layers that choose: chosen.<layer> int64 [count], the last choice, and
  * means.<layer>, or smallest.<layer> and largest.<layer>, float32 [retrieval heads, blocks, headSize] (LANDMARKS).
+ * sinks float32 [capacity], is_damped bool [1], damped.own_bias float32 [n * nGroup, n] and damped.sizes int64 [2]: which
+ * keys are damped, whether there are any, and how several tokens are read then, where the plan calibrates;
  * is_far bool [1] and hyper.*: how a run of a long prompt is read (HyperInputs), where the plan has a way for it.
  * Outputs: keys and values [nLayers * nKvHeads, n, headSize], the run's own; of layers that choose: choice.<layer> int64
  * [count] and query.<layer> float32 [1, nHeads * headSize] of the last token.
  */
 import {
   attendToBlocks,
-  biasOf,
   type Choice,
   chooseByBounds,
   chooseByMeans,
   chooseByShares,
   LANDMARKS,
+  ofBlocks,
 } from "../attention/blocks.ts";
+import { type CalibrationInputs, calibratedTokens, lossOf } from "../attention/calibration.ts";
 import { type CacheInputs, oneToken, severalTokens } from "../attention/dense.ts";
 import {
   byHead,
@@ -164,8 +167,9 @@ export class AttentionCompiler {
     const all: CacheInputs = {
       bias: this.#input("bias", "float32", ["capacity"]),
       sizes: this.#input("sizes.all", "int64", [2]),
+      calibration: this.#calibration(layer),
     };
-    const several = () => this.#severalTokens(rows, own, cached, heads);
+    const several = () => this.#severalTokens(rows, own, cached, all, heads);
     if (blocks.kind === "all") {
       return graph.choose(
         this.#run.isSingle,
@@ -175,7 +179,7 @@ export class AttentionCompiler {
       )[0];
     }
     if (blocks.kind === "reuse") {
-      const choice = this.#choice(blocks.budget, all.bias);
+      const choice = this.#choice(blocks.budget, all);
       return graph.choose(
         this.#run.isSingle,
         ["float32"],
@@ -192,14 +196,7 @@ export class AttentionCompiler {
       this.#input(`${kind}.${layer}`, "float32", [nRetrieval, "blocks", heads.headSize]),
     );
     const attend = (chosen: Value) =>
-      attendToBlocks(
-        graph,
-        rows.q,
-        own,
-        cached,
-        { blocks: chosen, bias: biasOf(graph, all.bias, chosen), sizes },
-        heads,
-      );
+      attendToBlocks(graph, rows.q, own, cached, { blocks: chosen, ...this.#ofBlocks(all, chosen), sizes }, heads);
     const anew = () => {
       if (landmark) {
         const chosen = bound
@@ -228,7 +225,40 @@ export class AttentionCompiler {
     return mixed;
   }
 
-  #severalTokens(rows: Rows, own: KeysValues, cached: Cached, heads: Heads): Value {
+  /** Undefined where the plan damps no sinks in the layer. */
+  #calibration(layer: number): CalibrationInputs | undefined {
+    const { calibration, layers } = this.#plan;
+    if (!calibration || calibration.heads[layer].length === 0) return undefined;
+    const picked = layers[layer].heads.flatMap((role, head) => (role === "retrieval" ? [head] : []));
+    const loss = lossOf(this.#graph, calibration, layer, picked);
+    return { sinks: this.#input("sinks", "float32", ["capacity"]), loss };
+  }
+
+  /** What is known of each key, of those of some blocks. */
+  #ofBlocks({ bias, calibration }: CacheInputs, blocks: Value): Pick<CacheInputs, "bias" | "calibration"> {
+    const some = (ofAll: Value) => ofBlocks(this.#graph, ofAll, blocks);
+    return {
+      bias: some(bias),
+      calibration: calibration && { sinks: some(calibration.sinks), loss: calibration.loss },
+    };
+  }
+
+  #severalTokens(rows: Rows, own: KeysValues, cached: Cached, { bias, calibration }: CacheInputs, heads: Heads): Value {
+    if (!calibration) return this.#manyTokens(rows, own, cached, heads);
+    const inputs = {
+      bias,
+      ownBias: this.#input("damped.own_bias", "float32", ["queries", "n"]),
+      sizes: this.#input("damped.sizes", "int64", [2]),
+    };
+    return this.#graph.choose(
+      this.#input("is_damped", "bool", [1]),
+      ["float32"],
+      () => [calibratedTokens(this.#graph, rows.q, own, cached, inputs, heads, calibration)],
+      () => [this.#manyTokens(rows, own, cached, heads)],
+    )[0];
+  }
+
+  #manyTokens(rows: Rows, own: KeysValues, cached: Cached, heads: Heads): Value {
     const graph = this.#graph;
     const exactly = () => severalTokens(graph, rows, cached, this.#run, heads);
     const { longPrompts } = this.#plan;
@@ -260,17 +290,22 @@ export class AttentionCompiler {
   }
 
   /** The best of the blocks that were chosen last, under a budget. */
-  #choice(budget: number, bias: Value): Choice {
+  #choice(budget: number, all: CacheInputs): Choice {
     const chosen = this.#chosen;
     if (chosen === undefined) throw new Error("no layer has chosen blocks yet"); // checkPlan forbids it
-    const key = String(budget);
+    const { calibration } = all;
+    const key = `${budget} ${calibration !== undefined}`;
     const known = this.#choices.get(key);
+    // Layers have heads of their own that damp.
+    if (known?.calibration && calibration) {
+      return { ...known, calibration: { sinks: known.calibration.sinks, loss: calibration.loss } };
+    }
     if (known) return known;
     const graph = this.#graph;
     const { count, sizes } = this.#budget(budget);
     const blocks =
       budget === chosen.budget ? chosen.blocks : graph.node("Slice", [chosen.blocks, graph.ints(0), count]);
-    const choice = { blocks, bias: biasOf(graph, bias, blocks), sizes };
+    const choice = { blocks, ...this.#ofBlocks(all, blocks), sizes };
     this.#choices.set(key, choice);
     return choice;
   }

@@ -30,6 +30,8 @@ interface Placed extends Omit<TracedBlock, "mass" | "headMasses"> {
   readonly block: number;
   readonly tokens: StoredTokens;
   readonly nTokens: number;
+  /** Whether it is the first one of its file. */
+  readonly isStart: boolean;
 }
 
 export class PlacedContext {
@@ -64,8 +66,8 @@ export class PlacedContext {
   }
 
   /** The blocks as they are placed, in order. */
-  rows(rowsOf: (tokens: StoredTokens) => PlacelessRows): PlacelessRows[] {
-    return this.#blocks.map(({ tokens }) => rowsOf(tokens));
+  rows(rowsOf: (tokens: StoredTokens, isStart: boolean) => PlacelessRows): PlacelessRows[] {
+    return this.#blocks.map(({ tokens, isStart }) => rowsOf(tokens, isStart));
   }
 
   /** Takes in the shares of attention that a token of the answer gave to each placed token: [heads, nTokens]. */
@@ -108,7 +110,8 @@ function choose(memory: RepositoryMemory, { places, query, maxTokens }: PlacedCh
     const nTokens = owner.segment.tokensOf(block - owner.firstBlock);
     room -= nTokens;
     const shown = path ?? memory.pathsOf(owner)[0];
-    chosen.set(block, { block, path: shown, ...lines, class: "other", score: 0, tokens, nTokens });
+    const isStart = block === owner.firstBlock;
+    chosen.set(block, { block, path: shown, ...lines, class: "other", score: 0, tokens, nTokens, isStart });
     return true;
   };
   const holds = places.map(({ file, startLine, endLine }) => {

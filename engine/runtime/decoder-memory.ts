@@ -114,8 +114,8 @@ export class DecoderMemory {
     }
   }
 
-  /** A block as it is placed into a text. */
-  rows({ keys, values }: StoredTokens): PlacelessRows {
+  /** A block as it is placed into a text; whether it begins a file. */
+  rows({ keys, values }: StoredTokens, isStart = false): PlacelessRows {
     const { headSize, rowsPerToken } = this.shape;
     const n = keys.scales.length / rowsPerToken;
     const [placedKeys, placedValues] = [0, 1].map(() => cacheArray(this.#parts.decoder.cacheType, keys.values.length));
@@ -128,7 +128,7 @@ export class DecoderMemory {
         toValues[at] = values.values[at] * valueScale;
       }
     }
-    return { n, keys: placedKeys, values: placedValues };
+    return { n, keys: placedKeys, values: placedValues, isStart };
   }
 
   /**

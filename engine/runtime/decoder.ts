@@ -25,6 +25,8 @@ export interface PlacelessRows {
   readonly values: CacheArray;
   /** The same of the heads that stream, where they shall see the tokens too. */
   readonly streaming?: { readonly keys: CacheArray; readonly values: CacheArray };
+  /** Whether the first token begins a text that was read alone, and so is a sink; false if absent. */
+  readonly isStart?: boolean;
 }
 
 export class Decoder {
@@ -40,6 +42,8 @@ export class Decoder {
   /** Undefined where no head streams. */
   readonly #ring: RingCache | undefined;
   readonly #choices: BlockChoices;
+  /** [capacity], 1 for the first tokens of texts that were placed behind others. */
+  #sinks = new Float32Array(0);
   /** The inputs that only change when the cache grows. */
   #fixed: Record<string, Tensor>;
 
@@ -87,6 +91,7 @@ export class Decoder {
     const n = ids.length;
     const total = nPast + n;
     if (this.#cache.reserve(total)) this.#fixed = this.#bind();
+    this.#sinks.fill(0, nPast);
     const available = {
       ...this.#fixed,
       x: new Tensor("float32", this.#embeddings.read(ids), [1, n, this.#config.hiddenSize]),
@@ -99,6 +104,7 @@ export class Decoder {
       ...this.#ringInputs(nPast, n),
       ...this.#choices.inputs(nPast, n),
       ...this.#hyperInputs(nPast, n, rows.length > 0),
+      ...this.#calibrationInputs(n),
     };
     const feeds = Object.fromEntries(Object.entries(available).filter(([name]) => this.#wanted.has(name)));
     const outputs = await this.#session.run(feeds);
@@ -128,8 +134,10 @@ export class Decoder {
    * Places tokens behind the first `nPast`, at the positions from there on, as if they stood in the text; streaming heads
    * only see them where rows of theirs are given. Their keys and values are those of the text they were read in, not of this one.
    */
-  place(nPast: number, { n, keys, values, streaming }: PlacelessRows): void {
+  place(nPast: number, { n, keys, values, streaming, isStart }: PlacelessRows): void {
     if (this.#cache.reserve(nPast + n)) this.#fixed = this.#bind();
+    this.#sinks.fill(0, nPast);
+    if (isStart && nPast > 0) this.#sinks[nPast] = 1;
     this.#cache.paste(nPast, n, { keys: this.#turned(keys, nPast, n), values });
     this.#choices.appended(nPast, n);
     if (streaming) this.#ring?.paste(nPast, n, { ...streaming, keys: this.#turned(streaming.keys, nPast, n) });
@@ -209,6 +217,23 @@ export class Decoder {
     return hyperInputs(longPrompts, nPast, n, this.#config.nHeads / this.#config.nKvHeads, isFar);
   }
 
+  #calibrationInputs(n: number): Record<string, Tensor> {
+    if (this.#plan.calibration === undefined) return {};
+    const nGroup = this.#config.nHeads / this.#config.nKvHeads;
+    const { capacity } = this.#cache;
+    const isDamped = n > 1 && this.#sinks.includes(1);
+    // Where nothing is damped the tokens are read as ever, and these are not looked at.
+    const nRows = isDamped ? n * nGroup : 0;
+    const ownBias = new Float32Array(nRows * n);
+    for (let row = 0; row < nRows; row++) ownBias.fill(UNUSED, row * n + Math.floor(row / nGroup) + 1, (row + 1) * n);
+    return {
+      sinks: new Tensor("float32", this.#sinks, [capacity]),
+      is_damped: new Tensor("bool", Uint8Array.of(isDamped ? 1 : 0), [1]),
+      "damped.own_bias": new Tensor("float32", ownBias, [nRows, n]),
+      "damped.sizes": new Tensor("int64", BigInt64Array.of(BigInt(capacity), BigInt(n)), [2]),
+    };
+  }
+
   #ringInputs(nPast: number, n: number): Record<string, Tensor> {
     const ring = this.#ring;
     if (ring === undefined) return {};
@@ -225,6 +250,9 @@ export class Decoder {
     const { nLayers, headSize, rope } = this.#config;
     const { capacity } = this.#cache;
     const { cos, sin } = ropeTables(rope, headSize, capacity);
+    const sinks = new Float32Array(capacity);
+    sinks.set(this.#sinks);
+    this.#sinks = sinks;
     const inputs: Record<string, Tensor> = {
       cos: new Tensor("float32", cos, [capacity, headSize / 2]),
       sin: new Tensor("float32", sin, [capacity, headSize / 2]),

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { LongsightError } from "../../engine/errors.ts";
 import { packageRoot } from "../../engine/paths.ts";
-import { formatRows } from "../bench/rows.ts";
+import { formatRows, type Row } from "../bench/rows.ts";
 import { testData } from "../data.ts";
 import { evaluateAttention } from "./attention.ts";
 import { evaluateMemory, formatMemory } from "./memory.ts";
@@ -16,6 +16,14 @@ import { evaluatePlaced } from "./placed.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
 import { evaluateSyntheticMethods } from "./synthetic-methods.ts";
 
+/** The parts of `methods`; `path` is stories260K's folder. */
+const METHODS: Readonly<Record<string, (path: string) => Promise<Row[]>>> = {
+  attention: evaluateAttention,
+  placed: evaluatePlaced,
+  memory: evaluateMemoryMethods,
+  synthetic: evaluateSyntheticMethods,
+};
+
 const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [--limit N] [--json]
   Ranks the files of each case's commit; DIR holds bare git repositories as OWNER+NAME/repo.
        npm run eval -- not-found --cases FILE.jsonl [--cases FILE.jsonl ...] --repos DIR [--limit N] [--json]
@@ -24,15 +32,16 @@ const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [
   What the memory of a repository is worth for completing N held-out lines of it.
        npm run eval -- model [--repos DIR] [--model FOLDER] [--quick] [--json]
   The shipped model's quality and speed against what it is to reach; about ten minutes, two with --quick.
-       npm run eval -- methods [--json]
+       npm run eval -- methods [--only ${Object.keys(METHODS).join("|")}] [--json]
   What each way of leaving keys out costs a trained external model, and how well the memory's methods work; some minutes.
-  Writes docs/methods.md.`;
+  Writes docs/methods.md, unless only a part is measured.`;
 
 const OPTIONS = {
   cases: { type: "string", multiple: true },
   repos: { type: "string" },
   limit: { type: "string" },
   model: { type: "string" },
+  only: { type: "string" },
   quick: { type: "boolean" },
   json: { type: "boolean" },
 } as const;
@@ -58,6 +67,7 @@ interface Given {
   readonly cases: readonly string[];
   readonly repos: string | undefined;
   readonly model: string | undefined;
+  readonly only: string | undefined;
   readonly quick: boolean | undefined;
   readonly limit: number | undefined;
 }
@@ -80,17 +90,16 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
     const result = await evaluateMemory({ repos, limit });
     return { result, table: formatMemory(result) };
   },
-  async methods() {
+  async methods({ only }) {
     const { path, skip } = testData("models/stories260K");
     if (skip) throw new LongsightError("not-found", `The ${skip}.`);
-    const rows = [
-      ...(await evaluateAttention(path)),
-      ...(await evaluatePlaced(path)),
-      ...(await evaluateMemoryMethods()),
-      ...(await evaluateSyntheticMethods()),
-    ];
-    mkdirSync(join(packageRoot, "docs"), { recursive: true });
-    writeFileSync(join(packageRoot, "docs", "methods.md"), methodsPage(rows));
+    if (only !== undefined && !Object.hasOwn(METHODS, only)) throw new LongsightError("bad-input", USAGE);
+    const rows: Row[] = [];
+    for (const part of only === undefined ? Object.values(METHODS) : [METHODS[only]]) rows.push(...(await part(path)));
+    if (only === undefined) {
+      mkdirSync(join(packageRoot, "docs"), { recursive: true });
+      writeFileSync(join(packageRoot, "docs", "methods.md"), methodsPage(rows));
+    }
     return { result: { rows }, table: formatRows(rows) };
   },
   async model(given) {
@@ -101,7 +110,7 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
 
 async function main(): Promise<void> {
   const { positionals, values } = parse(process.argv.slice(2));
-  const { cases = [], repos, model, quick, json } = values;
+  const { cases = [], repos, model, only, quick, json } = values;
   const measure = Object.hasOwn(MEASUREMENTS, positionals[0] ?? "") ? MEASUREMENTS[positionals[0]] : undefined;
   if (!measure) throw new LongsightError("bad-input", USAGE);
   const limit = values.limit === undefined ? undefined : Number(values.limit);
@@ -109,7 +118,7 @@ async function main(): Promise<void> {
     throw new LongsightError("bad-input", `--limit takes a whole number above 0, not "${values.limit}".`);
   }
   const { result, table } = await measure({
-    ...{ cases: cases.map(userPath), limit, quick },
+    ...{ cases: cases.map(userPath), limit, quick, only },
     repos: repos === undefined ? undefined : userPath(repos),
     model: model === undefined ? undefined : userPath(model),
   });

@@ -97,8 +97,8 @@ const METHODS: readonly Method[] = [
   {
     name: "ACT (attention calibration)",
     place:
-      "Figures only: how far blocks' first tokens act as sinks. Calibration is not implemented: damping them gained 0.001 bits a token on stories260K (DECISIONS.md).",
-    files: ["test/eval/memory-methods.ts"],
+      "Damps the first tokens of texts that were encoded one by one and stand behind others, by plan and head. In no preset: it gains next to nothing where it was measured. The default model has sinks of its own and no such tokens.",
+    files: ["engine/attention/calibration.ts"],
     rows: ["ACT"],
   },
 ];

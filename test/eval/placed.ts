@@ -4,8 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { balancedPlan, type HeadGates } from "../../engine/attention/plan.ts";
-import { openModel } from "../../engine/models/open-model.ts";
+import { type AttentionPlan, balancedPlan } from "../../engine/attention/plan.ts";
+import { type OpenModel, openModel } from "../../engine/models/open-model.ts";
 import { loadTokenizerFolder } from "../../engine/models/tokenizer/folder.ts";
 import type { PlacelessRows } from "../../engine/runtime/decoder.ts";
 import { Decoder } from "../../engine/runtime/decoder.ts";
@@ -34,14 +34,26 @@ export async function evaluatePlaced(path: string): Promise<Row[]> {
   const model = await openModel(path);
   try {
     const gates = await estimateGates(model, stories.flat().slice(0, 500), { ...options, ...SPAN });
-    const whole = await bitsOf(path, stories);
-    const split = await bitsOf(path, stories, gates);
+    const plan = balancedPlan(model.config);
+    const whole = await bitsOf(model, path, stories, plan);
+    const split = await bitsOf(model, path, stories, { ...balancedPlan(model.config, gates), ...SPAN });
+    const heads = plan.layers.map((layer) => [...layer.heads.keys()]);
+    const gained = async (keep: number) => {
+      const { placed } = await bitsOf(model, path, stories, { ...plan, calibration: { keep, heads } });
+      return told(
+        `ACT: bits per token that it takes off, where texts' first tokens keep ${keep} (stories260K)`,
+        whole.placed - placed,
+        "bits",
+      );
+    };
     const name = "stories260K, text among others";
     return [
       told(`${name}: bits per token without it`, whole.none, "bits"),
       told(`${name}: bits per token as one text`, whole.packed, "bits"),
       atMost(`${name}: bits per token that blocks cost`, whole.placed - whole.packed, "bits", 0.05),
       atMost(`${name}: the same with half of the heads streaming`, split.placed - whole.packed, "bits", 0.05),
+      await gained(0.4),
+      await gained(0.1),
     ];
   } finally {
     model.close();
@@ -49,10 +61,8 @@ export async function evaluatePlaced(path: string): Promise<Row[]> {
 }
 
 /** The mean bits for each token of the stories' rest, without what stands before, as one text, and as blocks. */
-async function bitsOf(path: string, stories: readonly (readonly number[])[], gates?: HeadGates) {
-  const model = await openModel(path);
+async function bitsOf(model: OpenModel, path: string, stories: readonly (readonly number[])[], plan: AttentionPlan) {
   const { config, weights } = model;
-  const plan = { ...balancedPlan(config, gates), ...(gates && SPAN) };
   const decoder = await Decoder.open(model, { ...options, plan });
   try {
     const reader = new DecoderReader(decoder, config);
@@ -66,10 +76,13 @@ async function bitsOf(path: string, stories: readonly (readonly number[])[], gat
       const before = texts.flat();
       const rows: PlacelessRows[] = [];
       for (const text of texts) {
+        let first = true;
         for await (const part of encoder.encodeParts(text)) {
           for (let at = 0; at < part.nTokens; at += 64) {
-            rows.push(encoder.rows(part.stored(at, Math.min(at + 64, part.nTokens))));
+            const isStart = first && at === 0;
+            rows.push(encoder.rows(part.stored(at, Math.min(at + 64, part.nTokens)), isStart));
           }
+          first = false;
         }
       }
       sums.none += await bits(reader, rest, 0);
@@ -80,7 +93,6 @@ async function bitsOf(path: string, stories: readonly (readonly number[])[], gat
     return { none: sums.none / n, packed: sums.packed / n, placed: sums.placed / n };
   } finally {
     await decoder.close();
-    model.close();
   }
 }
 

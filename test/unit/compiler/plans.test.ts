@@ -237,3 +237,70 @@ for (const { name, path } of decoderFixtures) {
     assert.ok(worst > 1e-3, `${worst}`);
   });
 }
+
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: damped first tokens of placed texts equal the reference that damps them, however the rest is cut`, async () => {
+    const model = await openForTest(path);
+    const texts = [textOf(70), textOf(90).reverse(), textOf(64)];
+    const question = [5, 17, 99, 3];
+    const reader = await decoderForTest(model);
+    const rows: PlacelessRows[] = [];
+    for (const text of texts) {
+      await reader.run(text, 0, []);
+      rows.push({ ...reader.take(0, text.length), isStart: true });
+    }
+    const ids = [...texts.flat(), ...question];
+    const starts = [0, 70, 160, 224];
+    const part = (position: number) => starts.findLastIndex((start) => start <= position);
+    const alone = (_: number, __: number, query: number, key: number) => part(query) === 3 || part(query) === part(key);
+    const heads = [[0], [0, 1]];
+    const expected = referenceLogits(model.config, model.weights, ids, alone, undefined, {
+      keep: 0.1,
+      isSink: (layer, kvHead, query, key) =>
+        part(query) === 3 && (key === 70 || key === 160) && heads[layer].includes(kvHead),
+    }).at(-1)!;
+    const undamped = referenceLogits(model.config, model.weights, ids, alone).at(-1)!;
+    const placed = async (plan: AttentionPlan, lengths: readonly number[]) => {
+      const decoder = await decoderForTest(model, { plan });
+      let at = 0;
+      for (const one of rows) {
+        decoder.place(at, one);
+        at += one.n;
+      }
+      let logits = new Float32Array(0);
+      for (const n of lengths) {
+        logits = (await decoder.run(ids.slice(at, at + n), at, [n - 1])).slice();
+        at += n;
+      }
+      return logits;
+    };
+    const worst = expected.reduce((max, logit, i) => Math.max(max, Math.abs(logit - undamped[i])), 0);
+    assert.ok(worst > 3e-3, `damping changes something: ${worst}`);
+    for (const preset of [exactPlan, balancedPlan, fastPlan]) {
+      const plan = { ...preset(model.config), calibration: { keep: 0.1, heads } };
+      for (const lengths of [[4], [3, 1], [1, 1, 1, 1]]) {
+        assertClose(await placed(plan, lengths), expected, 1e-3, `runs of ${lengths}`);
+      }
+      const none = { ...plan, calibration: { keep: 0.1, heads: [[], []] } };
+      assert.deepEqual(await placed(none, [3, 1]), await placed(preset(model.config), [3, 1]));
+      const all = { ...plan, calibration: { keep: 1, heads } };
+      assertClose(await placed(all, [3, 1]), undamped, 1e-3, "all is kept");
+    }
+  });
+
+  test(`${name}: a plan that damps leaves a text without placed texts as it is, to the last bit`, async () => {
+    const model = await openForTest(path);
+    const ids = textOf(200);
+    const heads = [[0, 1], [0, 1]]; // biome-ignore format: one row
+    for (const preset of [exactPlan, balancedPlan]) {
+      const plain = await decoderForTest(model, { plan: preset(model.config) });
+      const damping = await decoderForTest(model, {
+        plan: { ...preset(model.config), calibration: { keep: 0.4, heads } },
+      });
+      const expected = (await readInRuns(plain, ids, [197, 1, 1, 1])).slice();
+      // What was placed before and is overwritten leaves no sinks.
+      damping.place(50, { ...plain.take(0, 64), isStart: true });
+      assert.deepEqual((await readInRuns(damping, ids, [197, 1, 1, 1])).slice(), expected);
+    }
+  });
+}
