@@ -51,8 +51,8 @@ export interface IndexResult {
   readonly ms: number;
 }
 
-/** A batch is written when it holds this much; a killed run loses no more than that. */
-const BATCH_BYTES = 2 * 1024 * 1024;
+/** A batch is written when it holds this much; a killed run loses no more than that, and a completion waits no longer. */
+const BATCH_BYTES = 256 * 1024;
 const BATCH_FILES = 500;
 const PROGRESS_INTERVAL_MS = 100;
 

@@ -36,7 +36,7 @@ function* sourcesBelow(folder: string): Generator<string> {
 }
 
 /** Copies this project's sources and those of its packages into `folder` until they make N_TOKENS. */
-function fill(folder: string): void {
+export function fill(folder: string): void {
   let nBytes = 0;
   for (const part of ["engine", "test", "node_modules"]) {
     for (const path of sourcesBelow(join(packageRoot, part))) {

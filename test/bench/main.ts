@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- quick|full [--json]`: the figures of speed and size, as a table or as {rows}. Quick ends within five
- * minutes and leaves out the memory of a million tokens.
+ * minutes and leaves out the memory of a million tokens. `npm run bench -- editor REPOSITORY... [--json]`: those of the
+ * extension, where the edits of the repositories' histories are typed.
  */
 import { parseArgs } from "node:util";
 import { testData } from "../data.ts";
@@ -11,20 +12,26 @@ import { benchPlaced } from "./placed.ts";
 import { formatRows, type Row } from "./rows.ts";
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
-const [mode = "quick"] = positionals;
-if (mode !== "quick" && mode !== "full") {
-  console.error(`There is no benchmark ${mode}; use quick or full.`);
+const [mode = "quick", ...repositories] = positionals;
+if (mode !== "quick" && mode !== "full" && mode !== "editor") {
+  console.error(`There is no benchmark ${mode}; use quick, full or editor.`);
   process.exit(1);
 }
 
-const rows: Row[] = await benchIndex();
-const tokenizer = testData("tokenizers/qwen2");
-if (tokenizer.skip) console.error(`Skipped the external model: ${tokenizer.skip}.`);
-else {
-  rows.push(...(await benchExternal(mode)));
-  if (mode === "full") rows.push(...benchPlaced());
+const rows: Row[] = [];
+if (mode === "editor") {
+  const { benchEditor } = await import("./editor.ts");
+  rows.push(...(await benchEditor(repositories)));
+} else {
+  rows.push(...(await benchIndex()));
+  const tokenizer = testData("tokenizers/qwen2");
+  if (tokenizer.skip) console.error(`Skipped the external model: ${tokenizer.skip}.`);
+  else {
+    rows.push(...(await benchExternal(mode)));
+    if (mode === "full") rows.push(...benchPlaced());
+  }
+  if (mode === "full") rows.push(...(await benchMemory()));
 }
-if (mode === "full") rows.push(...(await benchMemory()));
 
 console.log(values.json ? JSON.stringify({ rows }, null, 2) : formatRows(rows));
 // llama.cpp's library keeps threads of its own.

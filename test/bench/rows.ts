@@ -35,6 +35,9 @@ export function formatRows(rows: readonly Row[]): string {
   return lines.join("\n");
 }
 
-/** The middle one of the values, the greater of two; NaN where there are none. */
-export const median = (values: readonly number[]) =>
-  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+/** The value that a share of the values lies below, the greater of two; NaN where there are none. */
+export const quantile = (values: readonly number[], share: number) =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
+
+/** The middle one. */
+export const median = (values: readonly number[]) => quantile(values, 0.5);

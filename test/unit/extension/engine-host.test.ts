@@ -1,40 +1,29 @@
 /** What goes wrong around the engine is one sentence, and the editor goes on. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type * as vscode from "vscode";
 import { LongsightError } from "../../../engine/errors.ts";
 import { packageRoot } from "../../../engine/paths.ts";
 import { requests } from "../../../engine/protocol.ts";
+import { editor } from "../../editor.ts";
+import { installExtension } from "../../installed-extension.ts";
 import { folderWith, PROJECT } from "../run-cli.ts";
-import { editor } from "./vscode.ts";
 
 const { logged } = editor();
 const { EngineHost } = await import("../../../extension/engine-host.ts");
 const { FolderIndex } = await import("../../../extension/workspace/folder-index.ts");
 const { Uri } = await import("vscode");
 
-const ENGINE = `import ${JSON.stringify(join(packageRoot, "engine", "server.ts"))};`;
-
-/** An installed extension with this as its engine, and a storage folder of the editor's. */
-function install(context: TestContext, engine = ENGINE) {
-  const home = mkdtempSync(join(tmpdir(), "ls-"));
-  const extensionPath = join(home, "extension");
-  const storage = join(home, "storage");
-  mkdirSync(join(extensionPath, "dist"), { recursive: true });
-  writeFileSync(join(extensionPath, "dist", "server.js"), engine);
-  writeFileSync(join(extensionPath, "package.json"), `{ "type": "module" }`);
-  symlinkSync(join(packageRoot, "node_modules"), join(extensionPath, "node_modules"));
-  const before = process.env.XDG_RUNTIME_DIR;
-  process.env.XDG_RUNTIME_DIR = home;
+/** An installed extension, with this as its engine, and its host. */
+function install(context: TestContext, engine?: string) {
+  const installed = installExtension(engine);
+  const { extensionPath, storage } = installed;
   const host = new EngineHost({ extensionPath, globalStorageUri: Uri.file(storage) } as vscode.ExtensionContext);
   context.after(async () => {
     await host.end();
-    if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
-    else process.env.XDG_RUNTIME_DIR = before;
-    rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+    installed.remove();
   });
   logged.length = 0;
   return { host, extensionPath, storage };

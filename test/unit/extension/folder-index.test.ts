@@ -3,8 +3,8 @@ import { rmSync } from "node:fs";
 import { beforeEach, type TestContext, test } from "node:test";
 import type { FolderForecast } from "../../../engine/protocol.ts";
 import type { EngineHost } from "../../../extension/engine-host.ts";
+import { editor } from "../../editor.ts";
 import { folderWith, PROJECT } from "../run-cli.ts";
-import { editor } from "./vscode.ts";
 
 const said = editor();
 const { FolderIndex } = await import("../../../extension/workspace/folder-index.ts");

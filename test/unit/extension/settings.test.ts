@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type * as vscode from "vscode";
-import { editor } from "./vscode.ts";
+import { editor } from "../../editor.ts";
 
 const { settings: written, logged } = editor();
 const { settings } = await import("../../../extension/settings.ts");

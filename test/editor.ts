@@ -3,9 +3,17 @@
  * imported, which has to be done dynamically: `await import(...)`.
  */
 import { registerHooks } from "node:module";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import type * as vscode from "vscode";
+import type { TextDocument } from "./text-document.ts";
 
 type Listener = (value: unknown) => void;
+
+export interface TextChange {
+  readonly rangeOffset: number;
+  readonly rangeLength: number;
+  readonly text: string;
+}
 
 export interface Editor {
   /** By their full names. */
@@ -15,9 +23,24 @@ export interface Editor {
   readonly asked: string[][];
   /** The action that is chosen. */
   choice: string | undefined;
+  /** The folder that all files lie in. */
+  folder: vscode.WorkspaceFolder | undefined;
+  /** The document being typed into. */
+  active: TextDocument | undefined;
+  /** Tells of a change of a document. */
+  changed(event: { document: TextDocument; contentChanges: readonly TextChange[] }): void;
 }
 
-const state: Editor = { settings: new Map(), logged: [], asked: [], choice: undefined };
+const documents = { changed: (_event: unknown) => {} };
+const state: Editor = {
+  settings: new Map(),
+  logged: [],
+  asked: [],
+  choice: undefined,
+  folder: undefined,
+  active: undefined,
+  changed: (event) => documents.changed(event),
+};
 const { settings } = state;
 const note = (line: unknown) => void state.logged.push(line instanceof Error ? line.message : String(line));
 
@@ -35,16 +58,19 @@ class EventEmitter {
   }
 }
 
-class Position {
+export class Position {
   readonly line: number;
   readonly character: number;
   constructor(line: number, character: number) {
     this.line = line;
     this.character = character;
   }
+  translate(lines: number, characters: number): Position {
+    return new Position(this.line + lines, this.character + characters);
+  }
 }
 
-class Range {
+export class Range {
   readonly start: Position;
   readonly end: Position;
   constructor(start: Position, end: Position) {
@@ -55,12 +81,25 @@ class Range {
 
 class RelativePattern {}
 
+class InlineCompletionItem {
+  readonly insertText: string;
+  readonly range: Range;
+  constructor(insertText: string, range: Range) {
+    this.insertText = insertText;
+    this.range = range;
+  }
+}
+
+const textChanges = new EventEmitter();
+documents.changed = (event) => textChanges.fire(event);
+
 const uri = (fsPath: string) => ({ scheme: "file", fsPath, path: fsPath, toString: () => `file://${fsPath}` });
 const nothing = () => ({ dispose: () => {} });
 const watcher = () => ({ onDidChange: nothing, onDidCreate: nothing, onDidDelete: nothing, ...nothing() });
 
-const vscode = {
-  ...{ EventEmitter, Position, Range, RelativePattern },
+const api = {
+  ...{ EventEmitter, Position, Range, RelativePattern, InlineCompletionItem },
+  InlineCompletionTriggerKind: { Invoke: 0, Automatic: 1 },
   Uri: { file: uri, joinPath: ({ fsPath }: { fsPath: string }, ...parts: string[]) => uri(join(fsPath, ...parts)) },
   l10n: { t: (text: string, ...values: unknown[]) => text.replace(/\{(\d+)\}/g, (_, i) => String(values[Number(i)])) },
   workspace: {
@@ -68,12 +107,19 @@ const vscode = {
       get: (key: string, fallback: unknown) =>
         settings.has(`${section}.${key}`) ? settings.get(`${section}.${key}`) : fallback,
     }),
-    asRelativePath: ({ path }: { path: string }) => path,
+    asRelativePath: ({ path }: { path: string }) =>
+      state.folder ? relative(state.folder.uri.fsPath, path).replaceAll("\\", "/") : path,
     createFileSystemWatcher: watcher,
-    getWorkspaceFolder: () => undefined,
+    getWorkspaceFolder: () => state.folder,
+    onDidChangeTextDocument: textChanges.event,
     notebookDocuments: [],
   },
+  languages: { registerInlineCompletionItemProvider: nothing },
+  commands: { registerCommand: nothing },
   window: {
+    get activeTextEditor() {
+      return state.active && { document: state.active };
+    },
     createOutputChannel: () => ({ info: note, warn: note, error: note, show: () => {}, dispose: () => {} }),
     showInformationMessage: async (...parts: string[]) => {
       state.asked.push(parts);
@@ -84,9 +130,9 @@ const vscode = {
 
 /** Has "vscode" resolve to the editor of this file. */
 export function editor(): Editor {
-  const names = Object.keys(vscode).join(", ");
+  const names = Object.keys(api).join(", ");
   const source = `const { ${names} } = globalThis.longsightEditor; export { ${names} };`;
-  Object.assign(globalThis, { longsightEditor: vscode });
+  Object.assign(globalThis, { longsightEditor: api });
   registerHooks({
     resolve: (specifier, context, next) =>
       specifier === "vscode"
