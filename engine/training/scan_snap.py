@@ -90,14 +90,14 @@ def simulate(data: Classes, rate_y: float, rate_z: float, steps: int, seed: int,
 
 
 def population(data: Classes, rate_y: float, rate_z: float, steps: int) -> Run:
-    """Infinitely long sequences and all classes in every step, no momentum, from 0."""
+    """Infinitely long sequences, in every step one of each class (their gradients are added up), no momentum, from 0."""
     m, k = data.n_tokens, len(data.p)
     y, z, masses = np.zeros((m, m)), np.zeros((m, m)), []
     for _ in range(steps):
         masses.append(attention(data.p, z[data.query]))
         dy, dz = gradients(data.p, data.query, data.next, y, z)
-        np.add.at(z, data.query, rate_z * dz)
-        y = y + rate_y * dy
+        np.add.at(z, data.query, k * rate_z * dz)
+        y = y + k * rate_y * dy
     masses.append(attention(data.p, z[data.query]))
     return Run(y, z, masses)
 
@@ -112,13 +112,14 @@ def entropy(data: Classes, masses: np.ndarray) -> float:
     return total / len(data.p)
 
 
-def gain_error(data: Classes, run: Run) -> float:
-    """Theorem 3: how far r(0) chi is from the measured r at the end, as a share of it; r = f_l^2 / f_l'^2 - 1 for the most frequent
-    distinct token l and the next one l', chi = exp(2 (z_l(t) - z_l(0)))."""
-    top = data.distinct(0).stop - 1
-    first, last = run.masses[0][0], run.masses[-1][0]
-    r0, r = ((c[top] / c[top - 1]) ** 2 - 1 for c in (first, last))
-    return abs(r0 * np.exp(2 * run.z[data.query[0], top]) / r - 1)
+def gain_errors(data: Classes, run: Run) -> np.ndarray:
+    """Theorem 3: how far r(0) chi is from the measured r at the end, as a share of it, for every two distinct tokens l > l' of a class;
+    r = f_l^2 / f_l'^2 - 1, chi = exp(2 (z_l(t) - z_l(0))). The last is of the two most frequent ones, whose near-tie makes it the largest."""
+    of = data.distinct(0)
+    first, last = (masses[0][of] ** 2 for masses in (run.masses[0], run.masses[-1]))
+    more, less = np.tril_indices(DISTINCT, -1)
+    r0, r = (f[more] / f[less] - 1 for f in (first, last))
+    return np.abs(r0 * np.exp(2 * run.z[data.query[0], of][more]) / r - 1)
 
 
 def growth(rate_y: float, rate_z: float, k: int, m: int, rho: float, times: np.ndarray) -> np.ndarray:
@@ -173,12 +174,12 @@ def sweep() -> list[dict]:
 
 
 def theory() -> list[dict]:
-    rows, data, before = [], classes(1, 2), float("inf")
+    rows, data = [], classes(1, 2)
     # The theorem supposes that the decoder learns much faster than attention: its error must vanish with the ratio of the rates.
-    for ratio, most in ((1, 1.0), (10, 0.05), (100, 0.005)):
-        error = gain_error(data, population(data, 0.01, 0.01 / ratio, 20_000))
-        rows.append({"name": f"theorem 3, error of r at ratio {ratio}", "value": error, "target": most, "pass": error <= min(most, before / 3)})
-        before = error
+    for ratio, most in ((1, 0.19), (10, 0.033), (100, 0.0025)):
+        errors = gain_errors(data, population(data, 0.01 * ratio, 0.01, 20_000))
+        mean, nearest = float(errors.mean()), float(errors[-1])
+        rows.append({"name": f"theorem 3, mean error of r at ratio {ratio}", "value": mean, "of the nearest pair": nearest, "target": most, "pass": mean <= most})
     for rate_y in (0.5, 1.0, 2.0, 5.0):
         times = STRIDE ** np.arange(0.0, 32)
         b = growth(rate_y, 0.5, 10, 1000, 1.0, np.append(times, 700))

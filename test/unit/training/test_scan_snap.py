@@ -5,7 +5,7 @@ import unittest
 import numpy as np
 import torch
 
-from training.scan_snap import COMMON, attention, classes, gradients, growth, growth_early, population, simulate, snap
+from training.scan_snap import COMMON, attention, classes, gain_errors, gradients, growth, growth_early, population, simulate, snap
 
 
 class Gradients(unittest.TestCase):
@@ -54,6 +54,17 @@ class Theory(unittest.TestCase):
         self.assertTrue((z[:COMMON] < 0).all())
         self.assertTrue((z[data.distinct(0)] > 0).all())
         self.assertTrue((np.diff(z[data.distinct(0)]) > 0).all())
+
+    def test_relative_gain_follows_where_the_decoder_is_faster(self):
+        data = classes(1, 2)
+        slow, fast = (gain_errors(data, population(data, 0.02 * ratio, 0.02, 2000)).mean() for ratio in (1, 20))
+        self.assertGreater(slow, 0.03)
+        self.assertLess(fast, slow / 4)
+
+    def test_a_step_has_one_sequence_of_each_class(self):
+        data = classes(1, 2)
+        dy, dz = gradients(data.p, data.query, data.next, np.zeros((data.n_tokens,) * 2), np.zeros((data.n_tokens,) * 2))
+        np.testing.assert_allclose(population(data, 0.5, 0.5, 1).y, 0.5 * 2 * dy)
 
     def test_growth_in_closed_form(self):
         times = np.linspace(1, 30, 20)
