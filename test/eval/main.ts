@@ -7,6 +7,7 @@ import { packageRoot } from "../../engine/paths.ts";
 import { formatRows, type Row } from "../bench/rows.ts";
 import { testData } from "../data.ts";
 import { evaluateAttention } from "./attention.ts";
+import { evaluateFirstSource } from "./first-source.ts";
 import { evaluateMemory, formatMemory } from "./memory.ts";
 import { evaluateMemoryMethods } from "./memory-methods.ts";
 import { methodsPage } from "./methods-doc.ts";
@@ -28,6 +29,8 @@ const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [
   Ranks the files of each case's commit; DIR holds bare git repositories as OWNER+NAME/repo.
        npm run eval -- not-found --cases FILE.jsonl [--cases FILE.jsonl ...] --repos DIR [--limit N] [--json]
   Asks each question of its own repository and of the others, where nothing should be found.
+       npm run eval -- pointer --cases FILE.jsonl [--cases FILE.jsonl ...] --repos DIR [--limit N] [--json]
+  How often the first source of an answer is of a right file, with the pointer and without; N questions of each repository.
        npm run eval -- memory --repos DIR [--limit N] [--json]
   What the memory of a repository is worth for completing N held-out lines of it.
        npm run eval -- model [--repos DIR] [--model FOLDER] [--quick] [--json]
@@ -84,6 +87,11 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
     if (cases.length === 0 || !repos) throw new LongsightError("bad-input", USAGE);
     const result = await evaluateNotFound({ cases, repos, limit, warn });
     return { result, table: formatNotFound(result) };
+  },
+  async pointer({ cases, repos, limit }) {
+    if (cases.length === 0 || !repos) throw new LongsightError("bad-input", USAGE);
+    const rows = await evaluateFirstSource({ cases, repos, limit, warn });
+    return { result: { rows }, table: formatRows(rows) };
   },
   async memory({ repos, limit }) {
     if (!repos) throw new LongsightError("bad-input", USAGE);

@@ -5,18 +5,13 @@
  * Every question is asked of its own repository, where something should be found, and of every other one, where
  * nothing should. A repository is indexed whole, as a user's folder is, at the commit of its first case.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseQuery } from "../../engine/ask/query.ts";
 import { retrieve } from "../../engine/ask/retrieve.ts";
 import { isSupported } from "../../engine/ask/support.ts";
 import { LongsightError } from "../../engine/errors.ts";
-import { Catalogue } from "../../engine/memory/catalogue.ts";
-import { indexFiles } from "../../engine/memory/indexer.ts";
-import { type Case, readCases } from "./cases.ts";
+import { readCases } from "./cases.ts";
+import { indexedAt } from "./indexed.ts";
 import { progressBar } from "./progress.ts";
-import { gitDirOf, Snapshot } from "./snapshot.ts";
 
 export interface NotFoundResult {
   readonly nRepos: number;
@@ -80,40 +75,6 @@ export async function evaluateNotFound({ cases, repos, limit, warn }: NotFoundOp
     other: { n: other.length, notFound },
     accuracy: (found + notFound) / 2,
   };
-}
-
-/** The files of a case's commit in a catalogue of their own, or why there are none. */
-async function indexedAt(
-  repos: string,
-  { repo, commit }: Case,
-): Promise<{ catalogue: Catalogue; close: () => void } | string> {
-  const gitDir = gitDirOf(repos, repo);
-  if (!existsSync(gitDir)) return `${gitDir} does not exist`;
-  const snapshot = new Snapshot(gitDir);
-  const dir = mkdtempSync(join(tmpdir(), "longsight-eval-"));
-  const catalogue = Catalogue.open(dir);
-  const close = () => {
-    catalogue.close();
-    rmSync(dir, { recursive: true, force: true });
-  };
-  try {
-    const resolved = await snapshot.resolve(commit);
-    if (resolved) {
-      const tree = await snapshot.files(resolved);
-      await indexFiles(
-        tree.map((file) => snapshot.sourceFile(file)),
-        catalogue,
-      );
-      return { catalogue, close };
-    }
-    close();
-    return `it has no commit ${commit} in this snapshot`;
-  } catch (error) {
-    close();
-    throw error;
-  } finally {
-    snapshot.close();
-  }
 }
 
 /** The result as a table. */

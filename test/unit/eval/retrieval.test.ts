@@ -8,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import { LongsightError } from "../../../engine/errors.ts";
 import { bag, baselineWords, bm25 } from "../../eval/bm25.ts";
 import { readCases } from "../../eval/cases.ts";
+import { evaluateFirstSource } from "../../eval/first-source.ts";
 import { firstRank, metrics } from "../../eval/metrics.ts";
 import { evaluateNotFound } from "../../eval/not-found.ts";
 import { isNonTestSource, isSource } from "../../eval/pool.ts";
@@ -162,4 +163,33 @@ test("questions are asked of their own repository and of the others", { skip }, 
     evaluateNotFound({ cases: [cases], repos, limit: 1, warn }),
     /two repositories .* are needed; add/,
   );
+});
+
+test("the first source is counted with the pointer and without", { skip }, async (t) => {
+  const repos = scratch(t);
+  const other = (i: number) => `export function step${i}() {\n  return ${i} + walk(${i});\n}\n`;
+  const rest = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`src/step${i}.ts`, other(i)]));
+  const [house] = makeRepository(t, repos, "house", [{ "src/door.ts": DOOR, ...rest }]);
+  const cases = join(repos, "cases.jsonl");
+  const about = (question: string, gold: string) => ({ repo: "o/house", commit: house, question, gold: [gold] });
+  const rows = [
+    about("Which function opens the door with the brass key?", "src/door.ts"),
+    about("Where is the door of the house opened by its key?", "src/step1.ts"),
+    about("Who photographs giraffes under an umbrella?", "src/step2.ts"),
+    { repo: "o/gone", commit: house, question: "Where is it?", gold: ["a.ts"] },
+  ];
+  writeFileSync(cases, rows.map((row) => JSON.stringify(row)).join("\n"));
+  const said: string[] = [];
+  const warn = (sentence: string) => said.push(sentence);
+  const figures = await evaluateFirstSource({ cases: [cases], repos, warn });
+  const value = (name: string) => figures.find((row) => row.name === name)?.value;
+  assert.deepEqual(
+    ["questions asked", "of them something was found for"].map((name) => value(name)),
+    [3, 2],
+  );
+  for (const by of ["the pointer", "the search alone"]) assert.equal(value(`first source right, by ${by}`), 50);
+  for (const by of ["pointer", "search"]) assert.equal(value(`right by the ${by} only`), 0);
+  assert.match(said.join("\n"), /^o\/gone is left out: .* does not exist\.$/);
+  const [first] = await evaluateFirstSource({ cases: [cases], repos, limit: 1, warn });
+  assert.equal(first.value, 1);
 });
