@@ -7,7 +7,6 @@ import { LongsightError } from "../errors.ts";
 import type { CompletionPlace } from "../memory/memory-context.ts";
 import type { MemoryTrace } from "../memory/trace.ts";
 import { fillInTheMiddle } from "../models/fim.ts";
-import { StreamDecoder } from "../models/tokenizer/stream.ts";
 import type { Tokenizer } from "../models/types.ts";
 import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
 import type { DraftReader } from "../runtime/reader.ts";
@@ -18,6 +17,7 @@ import { completionEnd, LineLikelihood, withoutSuffixOverlap } from "./end.ts";
 import { likeliest } from "./mixture.ts";
 import type { NameIndex } from "./name-index.ts";
 import { Names } from "./names.ts";
+import { bytesBehind, likeliestBeginning, NO_PIECE, openingOf } from "./opening.ts";
 import { completesSecret, shownSafely } from "./secrets.ts";
 
 /** What a completion may see of the repository beside the text around the cursor. */
@@ -93,7 +93,8 @@ export async function completeAt(
   { maxTokens, signal, repository, copies, names, drafts = true, onText }: CompleteOptions,
 ): Promise<Completion> {
   const startedAt = performance.now();
-  const { ids, stopIds, place, promptTokens } = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
+  const asked = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
+  const { ids: promptIds, stopIds, goesOn, place, promptTokens } = asked;
   const { path, prefix, suffix } = withPlainLineEnds(context);
   const memory = repository?.memoryFor(place);
 
@@ -109,16 +110,29 @@ export async function completeAt(
     );
   let proposals = propose("");
   let draft: readonly number[] = [];
-  /** The logits behind the ids, and behind what is likely to follow, in one run. */
-  const read = async (nLeft: number) => {
-    const sure = drafts ? proposals.findLast(({ share }) => share >= MIN_DRAFT_SHARE) : undefined;
+  /** The logits behind the ids, and behind what is likely to follow, in one run: first `piece`, then a sure proposal. */
+  const read = async (nLeft: number, piece: readonly number[] = []) => {
+    const sure = drafts
+      ? proposals.findLast((one) => one.share * Math.max(...one.texts.values()) >= MIN_DRAFT_SHARE)
+      : undefined;
     draft = (sure?.ids ?? []).slice(0, Math.min(MAX_DRAFT_TOKENS, nLeft - 1));
-    return await model.readDraft(ids, draft, { signal, memory });
+    return await model.readDraft(ids, [...piece, ...draft], { signal, memory });
   };
-  let rows = await read(maxTokens);
+  const opening = goesOn ? openingOf(tokenizer, promptIds, prefix) : NO_PIECE;
+  const { piece } = opening;
+  const ids = promptIds.slice(0, promptIds.length - piece.length);
+  let rows = await read(maxTokens, piece);
+  /** The first token, which may begin in the piece before the cursor. */
+  const beginning =
+    piece.length === 0
+      ? { nKept: 0, ...likeliest(rows[0], proposals) }
+      : likeliestBeginning(tokenizer, opening, rows.slice(0, piece.length + 1), proposals);
+  ids.push(...piece.slice(0, beginning.nKept));
+  rows = rows.slice(piece.length);
+  if (beginning.nKept < piece.length) draft = [];
   const prompt = performance.now() - startedAt;
   // Half a character at the end stays inside and is never given out.
-  const decoder = new StreamDecoder(tokenizer);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const restored = (text: string) => (lineEnding(context) === "\n" ? text : text.replaceAll("\n", "\r\n"));
   const finished = (text: string, nTokens: number, stoppedBy: Completion["stoppedBy"]): Completion => ({
     text: restored(withoutSuffixOverlap(text, suffix)),
@@ -133,13 +147,15 @@ export async function completeAt(
   let text = "";
   const likelihood = new LineLikelihood();
   for (let nTokens = 0; nTokens < maxTokens; nTokens++) {
-    const { id, probability } = likeliest(rows[0], proposals);
+    const isFirst = nTokens === 0;
+    const { id, probability } = isFirst ? beginning : likeliest(rows[0], proposals);
     // A control token ends the middle too, whatever it is: it stands for no text.
     if (stopIds.includes(id) || tokenizer.bytes(id).length === 0) {
       return finished(text, nTokens, "model");
     }
+    const bytes = isFirst ? bytesBehind(tokenizer, opening, beginning) : tokenizer.bytes(id);
     const before = text;
-    text += decoder.push(id);
+    text += decoder.decode(bytes, { stream: true });
     const guessed = likelihood.add(before, text, probability);
     if (guessed !== undefined) return finished(text.slice(0, guessed), nTokens + 1, "end");
     if (completesSecret(prefix, text, suffix)) return finished("", nTokens + 1, "secret");
@@ -147,7 +163,7 @@ export async function completeAt(
     if (end !== undefined) return finished(text.slice(0, end), nTokens + 1, "end");
     onText?.(restored(shownSafely(text)));
     ids.push(id);
-    copyContext = Buffer.concat([copyContext, tokenizer.bytes(id)]);
+    copyContext = Buffer.concat([copyContext, bytes]);
     proposals = propose(text);
     if (nTokens + 1 === maxTokens) break;
     if (id === draft[0]) [rows, draft] = [rows.slice(1), draft.slice(1)];
@@ -161,6 +177,8 @@ export interface CompletionPrompt {
   readonly ids: number[];
   /** Ids that end the completion. */
   readonly stopIds: readonly number[];
+  /** Whether it may begin inside the prompt's last word. */
+  readonly goesOn: boolean;
   readonly promptTokens: PromptTokens;
   readonly place: CompletionPlace;
 }
@@ -197,6 +215,7 @@ export function completionPrompt(
     ids,
     promptTokens: { prefix: ids.length - nAround, suffix: nAround - frame, frame },
     stopIds: fim.stopIds,
+    goesOn: fim.goesOn,
     place: {
       path,
       head: (prefix + suffix).slice(0, HEAD_CHARS),

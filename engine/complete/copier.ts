@@ -7,9 +7,11 @@ import type { Tokenizer } from "../models/types.ts";
 import { CopyIndex, type CopyMatch, MAX_MATCH } from "./copy-index.ts";
 import type { Part } from "./mixture.ts";
 
-/** A way the text may go on: its share is how likely the first token is. */
+/** How the text may go on, and how far that is to be trusted. */
 export interface Proposal extends Part {
-  /** The tokens that follow, at least one. */
+  /** Texts that may follow and their probabilities, together 1; `tokens` are the first ones of these. */
+  readonly texts: ReadonlyMap<string, number>;
+  /** The tokens of the likeliest, at least one. */
   readonly ids: readonly number[];
 }
 
@@ -69,11 +71,12 @@ export class Copier {
     const [winner] = votes;
     if (winner === undefined) return undefined;
     const half = votes.length === 1 ? HALF_TRUST_BYTES.unanimous : HALF_TRUST_BYTES.divided;
-    return { ids: winner.ids, share: length / (length + half), tokens: new Map([[winner.ids[0], 1]]) };
+    const texts = new Map([[winner.text, 1]]);
+    return { ids: winner.ids, share: length / (length + half), tokens: new Map([[winner.ids[0], 1]]), texts };
   }
 
   /** The ways to go on, by their first token; most often seen first, then newest. */
-  #votes(matches: readonly CopyMatch[]): { ids: readonly number[]; n: number }[] {
+  #votes(matches: readonly CopyMatch[]): { text: string; ids: readonly number[]; n: number }[] {
     const byText = new Map<string, number>();
     for (const { next } of matches) {
       // Half a character at the end is left out; one at the beginning belongs to the text before.
@@ -82,7 +85,7 @@ export class Copier {
       });
       if (!text.startsWith("\ufffd")) byText.set(text, (byText.get(text) ?? 0) + 1);
     }
-    const byToken = new Map<number, { ids: readonly number[]; n: number }>();
+    const byToken = new Map<number, { text: string; ids: readonly number[]; n: number }>();
     for (const [text, n] of byText) {
       const ids = this.#tokenizer.encode(text, { continues: true });
       if (ids.length === 0) continue;
@@ -90,7 +93,7 @@ export class Copier {
       const whole = ids.length > 1 ? ids.slice(0, -1) : ids;
       const vote = byToken.get(ids[0]);
       if (vote) vote.n += n;
-      else byToken.set(ids[0], { ids: whole, n });
+      else byToken.set(ids[0], { text, ids: whole, n });
     }
     return [...byToken.values()].sort((a, b) => b.n - a.n);
   }

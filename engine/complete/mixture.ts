@@ -1,35 +1,58 @@
 /** Mixes what the model says with what the text says: the likeliest token of the weighted sum of their probabilities. */
 
 /** A distribution of the next token that gets a share of the mixture. */
-export interface Part {
+export interface Part<Token = number> {
   /** 0 .. 1; what was mixed before gets the rest. */
   readonly share: number;
   /** Probabilities by token, together 1. */
-  readonly tokens: ReadonlyMap<number, number>;
+  readonly tokens: ReadonlyMap<Token, number>;
 }
 
 /** A token and how likely it is, 0 .. 1. */
-export interface Likely {
-  readonly id: number;
+export interface Likely<Token = number> {
+  readonly id: Token;
   readonly probability: number;
 }
 
-/** The most likely next token where `parts` are mixed, one after another, into what the model says, [vocabSize] logits. */
-export function likeliest(logits: Float32Array, parts: readonly Part[] = []): Likely {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - logits[best]);
-  const mixed = (id: number) => {
-    const ofModel = Math.exp(logits[id] - logits[best]) / sum;
-    return parts.reduce((p, { share, tokens }) => (1 - share) * p + share * (tokens.get(id) ?? 0), ofModel);
-  };
-  let likely = { id: best, probability: mixed(best) };
+/**
+ * The most likely token where `parts` are mixed, one after another, into what the model says: `best` is its most likely
+ * one, `ofModel` the probability of each.
+ */
+export function mixed<Token>(
+  best: Token,
+  ofModel: (id: Token) => number,
+  parts: readonly Part<Token>[],
+): Likely<Token> {
+  const probability = (id: Token) =>
+    parts.reduce((p, { share, tokens }) => (1 - share) * p + share * (tokens.get(id) ?? 0), ofModel(id));
+  let likely = { id: best, probability: probability(best) };
   for (const { tokens } of parts) {
     for (const id of tokens.keys()) {
-      const probability = mixed(id);
-      if (probability > likely.probability) likely = { id, probability };
+      const other = { id, probability: probability(id) };
+      if (other.probability > likely.probability) likely = other;
     }
   }
   return likely;
+}
+
+/** The most likely next token where `parts` are mixed into [vocabSize] logits. */
+export function likeliest(logits: Float32Array, parts: readonly Part[] = []): Likely {
+  const p = softmax(logits);
+  return mixed(argmax(p), (id) => p[id], parts);
+}
+
+/** Probabilities of logits. */
+export function softmax(logits: Float32Array): Float32Array {
+  const peak = logits[argmax(logits)];
+  const p = logits.map((logit) => Math.exp(logit - peak));
+  const sum = p.reduce((a, b) => a + b, 0);
+  for (let i = 0; i < p.length; i++) p[i] /= sum;
+  return p;
+}
+
+/** The place of the largest number, the first of several. */
+export function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
 }

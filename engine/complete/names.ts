@@ -15,8 +15,8 @@ const NEAR_NAMES = 5;
 /** A file of the repository with the name counts as much as the name 10,000 names away: it decides where the open file does not. */
 const FILE_WEIGHT = 1e-4;
 
-/** How far the names are trusted, by the characters of the word that stand there already. */
-const SHARES = [0, 0.9, 0.95];
+/** How far the names are trusted where the word has been begun. */
+const SHARE = 0.7;
 
 /** The rest of the names matters little. */
 const MAX_NAMES = 64;
@@ -57,20 +57,17 @@ export class Names {
     return this.#proposal(begun.length, weights, asItIs);
   }
 
-  #proposal(nBegun: number, weights: ReadonlyMap<string, number>, asItIs: number) {
-    let sum = 0;
-    let best = 0;
-    let ids: readonly number[] = [];
-    const tokens = new Map<number, number>();
-    for (const [name, weight] of [...weights].sort((a, b) => b[1] - a[1]).slice(0, MAX_NAMES)) {
-      const rest = this.#tokenizer.encode(name.slice(nBegun), { continues: true });
-      tokens.set(rest[0], (tokens.get(rest[0]) ?? 0) + weight);
-      sum += weight;
-      if (weight > best) [best, ids] = [weight, rest];
-    }
+  #proposal(nBegun: number, weights: ReadonlyMap<string, number>, asItIs: number): Proposal | undefined {
+    const best = [...weights].sort((a, b) => b[1] - a[1]).slice(0, MAX_NAMES);
+    const sum = best.reduce((all, [, weight]) => all + weight, 0);
     if (sum === 0) return undefined;
-    for (const [id, weight] of tokens) tokens.set(id, weight / sum);
-    return { share: (SHARES[Math.min(nBegun, SHARES.length - 1)] * sum) / (sum + asItIs), tokens, ids };
+    const texts = new Map(best.map(([name, weight]) => [name.slice(nBegun), weight / sum]));
+    const ids = [...texts.keys()].map((text) => this.#tokenizer.encode(text, { continues: true }));
+    const tokens = new Map<number, number>();
+    for (const [i, weight] of [...texts.values()].entries()) {
+      tokens.set(ids[i][0], (tokens.get(ids[i][0]) ?? 0) + weight);
+    }
+    return { share: (SHARE * sum) / (sum + asItIs), tokens, texts, ids: ids[0] };
   }
 
   /** Counts names, the nearest first. */

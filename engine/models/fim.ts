@@ -16,6 +16,8 @@ export interface Fim {
   prompt(context: FimContext): number[];
   /** Ids that end the middle. */
   readonly stopIds: readonly number[];
+  /** Whether the prompt ends with the prefix, so that the middle may begin inside its last word. */
+  readonly goesOn: boolean;
 }
 
 /** The markers of families that put the prefix first, as their vocabularies write them, and what else ends a middle. */
@@ -60,6 +62,7 @@ function suffixFirst(tokenizer: Tokenizer): Fim | undefined {
       ...(typeof prefix === "string" ? tokenizer.encode(`\n${prefix}`) : prefix),
     ],
     stopIds: [...new Set([...tokenizer.stopIds, file])],
+    goesOn: true,
   };
 }
 
@@ -79,6 +82,7 @@ function prefixFirst(tokenizer: Tokenizer): Fim | undefined {
         ...encoded(tokenizer, context.suffix, true),
         mid,
       ],
+      goesOn: false,
       stopIds: [
         ...new Set([...tokenizer.stopIds, pre, suf, mid, ...stops.flatMap((stop) => tokenizer.id(stop) ?? [])]),
       ],

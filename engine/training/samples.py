@@ -26,18 +26,17 @@ class Sampler:
         return (ids + [EOT])[:room] if len(text) <= room * 8 else ids[:room]
 
     def infill(self, rng: np.random.Generator, file: File, text: str, room: int) -> list[int]:
-        """What follows a span, then the text up to the span's end. It begins mostly inside words, which break there as in typing."""
-        start, end = span(rng, text[: room * 3])
+        """What follows the end of a line, then the text up to there. Where its middle begins is nobody's business: it goes on."""
+        end = line_end(rng, text[: room * 3])
         suffix = self.encode(text[end : end + 1500])[: self.config.suffix_tokens]
-        middle = self.encode(text[start:end])[: room // 2] + [EOT]
         header = self.header(file)
-        budget = room - len(header) - len(suffix) - len(middle) - 2
-        prefix = self.encode("\n" + text[:start])
-        if len(prefix) > budget:
-            kept = text[max(0, start - 2 * max(budget, 0)) : start]
-            prefix = self.encode("\n" + kept[kept.find("\n") + 1 :])
-            prefix = prefix[max(0, len(prefix) - max(budget, 0)) :]
-        return [*header, SUF, *suffix, PRE, *prefix, *middle]
+        budget = max(room - len(header) - len(suffix) - 3, 0)
+        before = self.encode("\n" + text[:end])
+        if len(before) > budget:
+            kept = text[max(0, end - 2 * budget) : end]
+            before = self.encode("\n" + kept[kept.find("\n") + 1 :])
+            before = before[max(0, len(before) - budget) :]
+        return [*header, SUF, *suffix, PRE, *before, EOT]
 
     def piece(self, rng: np.random.Generator, file: File, text: str, room: int, plain_only: bool = False) -> list[int]:
         """At most `room` ids of a text of a file. Infills often take less, so that a row has more than one middle."""
@@ -79,17 +78,7 @@ def window_start(rng: np.random.Generator, text: str) -> int:
     return 0 if at < 0 or len(text) - at < 200 else at + 1
 
 
-def span(rng: np.random.Generator, text: str) -> tuple[int, int]:
-    """Start and end of the middle, in characters. It runs to the end of a line, as a completion does: a model whose middles end anywhere
-    learns to stop after a character or two. It starts anywhere 70 %, at a line's first word 30 %; one line mostly, up to four."""
-    start = int(rng.integers(len(text)))
-    if rng.random() >= 0.7:
-        start = text.rfind("\n", 0, start) + 1
-        while start < len(text) and text[start] in " \t":
-            start += 1
-    end = start - 1
-    for _ in range(1 if rng.random() < 0.6 else int(rng.integers(2, 5))):
-        end = text.find("\n", end + 1)
-        if end < 0:
-            return start, len(text)
-    return start, end
+def line_end(rng: np.random.Generator, text: str) -> int:
+    """The end of a random line, as completions end with lines: a model whose middles end anywhere learns to stop after a character."""
+    end = text.find("\n", int(rng.integers(len(text))))
+    return len(text) if end < 0 else end

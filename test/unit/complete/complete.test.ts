@@ -16,18 +16,20 @@ function model(answer: string, contextLength = 512) {
   let prompt: readonly number[] = [];
   const reader: DraftReader = {
     contextLength,
-    readDraft: async (text, draft, options) =>
-      await Promise.all([...draft, 0].map((_, n) => reader.readText([...text, ...draft.slice(0, n)], options))),
+    readDraft: async (text, draft, options) => {
+      // What does not go on from the last prompt is another one; its last word comes as a guess.
+      const whole = [...text, ...draft];
+      if (prompt.length === 0 || text.length <= prompt.length || prompt.some((id, at) => id !== text[at])) {
+        prompt = whole;
+        prompts.push(whole.map((id) => (id < MARKERS.length ? MARKERS[id] : tokenizer.decode([id]))).join(""));
+      }
+      return await Promise.all([...draft, 0].map((_, n) => reader.readText([...text, ...draft.slice(0, n)], options)));
+    },
     readText: async (text, { signal } = {}) => {
       if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
       assert.ok(text.length <= contextLength);
-      // What does not go on from the last prompt is another one.
-      if (text.length <= prompt.length || prompt.length === 0 || prompt.some((id, at) => id !== text[at])) {
-        prompt = [...text];
-        prompts.push(text.map((id) => (id < MARKERS.length ? MARKERS[id] : tokenizer.decode([id]))).join(""));
-      }
       const logits = new Float32Array(tokenizer.vocabSize);
-      logits[ids[text.length - prompt.length]] = 20;
+      logits[text.length < prompt.length ? prompt[text.length] : ids[text.length - prompt.length]] = 20;
       return logits;
     },
   };
