@@ -87,7 +87,7 @@ export function ofBlocks(graph: GraphBuilder, ofAll: Value, blocks: Value): Valu
   return graph.node("Reshape", [graph.node("Gather", [byBlock, blocks]), graph.ints(-1)]);
 }
 
-/** One token's attention to the chosen blocks and itself. Mixed values as rows. */
+/** One token's attention to the chosen blocks and itself, as oneToken. */
 export function attendToBlocks(
   graph: GraphBuilder,
   q: Value,
@@ -95,7 +95,7 @@ export function attendToBlocks(
   cached: Cached,
   choice: Choice,
   heads: Heads,
-): Value {
+): [mixed: Value, shares: Value] {
   const { nKvHeads, headSize } = heads;
   const chosen = (x: Value) => {
     const byBlock = graph.node("Reshape", [x, graph.ints(nKvHeads, -1, BLOCK_TOKENS * headSize)]);
@@ -103,5 +103,5 @@ export function attendToBlocks(
     return graph.node("Reshape", [some, graph.ints(nKvHeads, -1, headSize)]);
   };
   const some = { keys: chosen(cached.keys), values: chosen(cached.values), type: cached.type };
-  return oneToken(graph, q, own, some, choice, heads)[0];
+  return oneToken(graph, q, own, some, choice, heads);
 }

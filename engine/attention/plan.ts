@@ -27,7 +27,9 @@ export type BlockPlan =
   /** Choose blocks, and read those. */
   | { readonly kind: "select"; readonly selector: Selector; readonly budget: number }
   /** Read the best of the blocks that the last choosing layer chose. `budget` counts blocks, here and above. */
-  | { readonly kind: "reuse"; readonly budget: number };
+  | { readonly kind: "reuse"; readonly budget: number }
+  /** Read so many of the keys that the layer before read, those that got most attention since the choice (SpAtten). */
+  | { readonly kind: "prune"; readonly keys: number };
 
 export interface LayerPlan {
   /** One for each key/value head: the query heads of a group share its role. */
@@ -138,7 +140,7 @@ export function checkPlan(plan: AttentionPlan, config: DecoderConfig): void {
     throw refused(`has a least cosine of ${refresh.minCosine}; use a number from -1 to 1`);
   }
   if (plan.longPrompts) checkLongPrompts(plan.longPrompts);
-  let chosen = 0;
+  let chosen: Chosen = { blocks: 0, keys: 0 };
   for (const [layer, { heads, blocks }] of layers.entries()) {
     if (heads.length !== config.nKvHeads) {
       throw refused(`gives layer ${layer} ${heads.length} heads, the model has ${config.nKvHeads}; give each a role`);
@@ -172,20 +174,35 @@ function checkLongPrompts({ fromTokens, block, samples }: HyperPlan): void {
   throw refused(`calls prompts of ${fromTokens} tokens long; use a whole number from ${least}`);
 }
 
-/** Checks what a layer reads, given how many blocks were chosen before it; how many are chosen behind it. */
-function checkBlocks(layer: number, heads: readonly HeadRole[], blocks: BlockPlan, chosen: number): number {
+/** The most that the next layer may read again: whole blocks, none behind a layer that left out some of their keys. */
+interface Chosen {
+  readonly blocks: number;
+  readonly keys: number;
+}
+
+/** Checks what a layer reads, given what was read before it; what may be read again behind it. */
+function checkBlocks(layer: number, heads: readonly HeadRole[], blocks: BlockPlan, chosen: Chosen): Chosen {
   if (blocks.kind === "all") return chosen;
+  if (blocks.kind === "prune") {
+    const { keys } = blocks;
+    if (Number.isInteger(keys) && keys >= 1 && keys <= chosen.keys) return { blocks: 0, keys };
+    throw refused(`lets layer ${layer} read ${keys} of ${chosen.keys} keys; use a whole number from 1 up to those`);
+  }
   if (blocks.kind !== "select" && blocks.kind !== "reuse") {
     const kind = String((blocks as { kind: unknown }).kind);
-    throw refused(`lets layer ${layer} read blocks by "${kind}"; use "all", "select" or "reuse"`);
+    throw refused(`lets layer ${layer} read blocks by "${kind}"; use "all", "select", "reuse" or "prune"`);
   }
   const { budget } = blocks;
   if (!Number.isInteger(budget) || budget < MIN_BUDGET) {
     throw refused(`lets layer ${layer} read ${budget} blocks; use a whole number from ${MIN_BUDGET}`);
   }
+  const all = { blocks: budget, keys: budget * BLOCK_TOKENS };
   if (blocks.kind === "reuse") {
-    if (budget <= chosen) return chosen;
-    throw refused(`lets layer ${layer} use ${budget} blocks again where ${chosen} were chosen; choose more before it`);
+    // Of keys that only this layer reads it is not known what others would have given them.
+    if (budget <= chosen.blocks) return { blocks: chosen.blocks, keys: all.keys <= chosen.keys ? all.keys : 0 };
+    throw refused(
+      `lets layer ${layer} use ${budget} blocks again where ${chosen.blocks} were chosen; choose more before it`,
+    );
   }
   if (!SELECTORS.includes(blocks.selector)) {
     throw refused(`chooses by "${blocks.selector}" in layer ${layer}; use "mean", "bound" or "attention"`);
@@ -193,7 +210,7 @@ function checkBlocks(layer: number, heads: readonly HeadRole[], blocks: BlockPla
   if (!heads.includes("retrieval")) {
     throw refused(`lets layer ${layer} choose blocks, but all its heads stream; choose in a layer that retrieves`);
   }
-  return budget;
+  return all;
 }
 
 const refused = (what: string) => new LongsightError("bad-input", `The attention plan ${what}.`);

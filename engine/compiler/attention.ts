@@ -9,7 +9,7 @@
  * recent.<layer>.keys and .values [streaming heads, slots, headSize]; recent_bias, own_bias, recent_sizes (see
  * StreamingInputs);
  * refresh bool [1]: choose blocks anew; count.<budget> int64 [1] and sizes.<budget> int64 [2]: blocks and keys read under
- * a budget; preference float32 [blocks]; of layers that choose: chosen.<layer> int64 [count], the last choice, and
+ * a budget, and count.keys.<n>, sizes.keys.<n> where keys are pruned to n; preference float32 [blocks]; of layers that choose: chosen.<layer> int64 [count], the last choice, and
  * means.<layer>, or smallest.<layer> and largest.<layer>, float32 [retrieval heads, blocks, headSize] (LANDMARKS).
  * sinks float32 [capacity], is_damped bool [1], damped.own_bias float32 [n * nGroup, n] and damped.sizes int64 [2]: which
  * keys are damped, whether there are any, and how several tokens are read then, where the plan calibrates;
@@ -40,12 +40,16 @@ import {
   rotatedRows,
 } from "../attention/heads.ts";
 import { hyperAttention } from "../attention/hyper.ts";
-import type { AttentionPlan, BlockPlan, HeadRole } from "../attention/plan.ts";
+import { type AttentionPlan, BLOCK_TOKENS, type BlockPlan, type HeadRole } from "../attention/plan.ts";
+import { type Alive, attendToKeys, importanceOf, keysOf, mostImportant } from "../attention/pruning.ts";
 import { streamingAttention } from "../attention/streaming.ts";
 import type { DecoderConfig } from "../models/types.ts";
 import type { Dim, ElementType, GraphBuilder, Value } from "../onnx/graph.ts";
 
 export type CacheType = Cached["type"];
+
+/** `budget` is what the last layer read: keys. */
+type Pruned = Alive & { readonly budget: number };
 
 type Chosen = { readonly blocks: Value; readonly budget: number };
 
@@ -62,6 +66,8 @@ export class AttentionCompiler {
   /** What the last choosing layer chose. */
   #chosen: Chosen | undefined;
   readonly #choices = new Map<string, Choice>();
+  /** The keys the last layer read, while a later one leaves out some of them. */
+  #alive: Pruned | undefined;
 
   constructor(graph: GraphBuilder, config: DecoderConfig, plan: AttentionPlan, type: CacheType) {
     this.#graph = graph;
@@ -180,12 +186,35 @@ export class AttentionCompiler {
     }
     if (blocks.kind === "reuse") {
       const choice = this.#choice(blocks.budget, all);
-      return graph.choose(
+      const alive = this.#firstAlive(blocks.budget);
+      const [mixed, importance] = graph.choose(
         this.#run.isSingle,
-        ["float32"],
-        () => [attendToBlocks(graph, rows.q, own, cached, choice, heads)],
-        () => [several()],
-      )[0];
+        alive ? ["float32", "float32"] : ["float32"],
+        () => {
+          const [attended, shares] = attendToBlocks(graph, rows.q, own, cached, choice, heads);
+          return alive ? [attended, this.#added(alive.importance, shares)] : [attended];
+        },
+        () => (alive ? [several(), this.#noImportance()] : [several()]),
+      );
+      this.#alive = alive && { ...alive, importance };
+      return mixed;
+    }
+    if (blocks.kind === "prune") {
+      const alive = this.#alive;
+      if (alive === undefined) throw new Error("no layer has read blocks yet"); // checkPlan forbids it
+      const { count, sizes } = this.#budget(`keys.${blocks.keys}`);
+      const [mixed, keys, importance] = graph.choose(
+        this.#run.isSingle,
+        ["float32", "int64", "float32"],
+        () => {
+          const some = blocks.keys === alive.budget ? alive : mostImportant(graph, alive, count);
+          const [attended, shares] = attendToKeys(graph, rows.q, own, cached, some.keys, { ...all, sizes }, heads);
+          return [attended, graph.node("Identity", [some.keys]), this.#added(some.importance, shares)];
+        },
+        () => [several(), graph.node("Identity", [alive.keys]), this.#noImportance()],
+      );
+      this.#alive = { keys, importance, budget: blocks.keys };
+      return mixed;
     }
 
     const { budget, selector } = blocks;
@@ -195,26 +224,39 @@ export class AttentionCompiler {
     const [landmark, bound] = LANDMARKS[selector].map((kind) =>
       this.#input(`${kind}.${layer}`, "float32", [nRetrieval, "blocks", heads.headSize]),
     );
-    const attend = (chosen: Value) =>
-      attendToBlocks(graph, rows.q, own, cached, { blocks: chosen, ...this.#ofBlocks(all, chosen), sizes }, heads);
+    const isPruned = this.#isPruned(layer);
+    const wanted = (mixed: Value, blocks: Value, shares: Value) =>
+      isPruned ? [mixed, blocks, importanceOf(graph, shares)] : [mixed, blocks];
+    const attend = (chosen: Value) => {
+      const choice = { blocks: chosen, ...this.#ofBlocks(all, chosen), sizes };
+      const [mixed, shares] = attendToBlocks(graph, rows.q, own, cached, choice, heads);
+      return wanted(mixed, chosen, shares);
+    };
     const anew = () => {
       if (landmark) {
-        const chosen = bound
-          ? chooseByBounds(graph, rows.q, [landmark, bound], choosing, heads)
-          : chooseByMeans(graph, rows.q, landmark, choosing, heads);
-        return [attend(chosen), chosen];
+        return attend(
+          bound
+            ? chooseByBounds(graph, rows.q, [landmark, bound], choosing, heads)
+            : chooseByMeans(graph, rows.q, landmark, choosing, heads),
+        );
       }
       const [mixed, shares] = oneToken(graph, rows.q, own, cached, all, heads);
-      return [mixed, chooseByShares(graph, shares, choosing)];
+      const chosen = chooseByShares(graph, shares, choosing);
+      if (!isPruned) return [mixed, chosen];
+      return [mixed, chosen, ofBlocks(graph, importanceOf(graph, shares), chosen)];
     };
-    const again = () => [attend(last), graph.node("Identity", [last])];
-    const types = ["float32", "int64"] as const;
-    const [mixed, chosen] = graph.choose(
+    const again = () => {
+      const [mixed, , ...rest] = attend(last);
+      return [mixed, graph.node("Identity", [last]), ...rest];
+    };
+    const types = ["float32", "int64", ...(isPruned ? (["float32"] as const) : [])] as const;
+    const [mixed, chosen, importance] = graph.choose(
       this.#run.isSingle,
       types,
       () => graph.choose(this.#input("refresh", "bool", [1]), types, anew, again),
-      () => [several(), graph.node("Identity", [last])],
+      () => [several(), graph.node("Identity", [last]), ...(isPruned ? [this.#noImportance()] : [])],
     );
+    this.#alive = isPruned ? { keys: keysOf(graph, chosen), importance, budget: budget * BLOCK_TOKENS } : undefined;
     this.#chosen = { blocks: chosen, budget };
     this.#choices.clear();
     const named = (value: Value, name: string) => graph.nodes("Identity", [value], [name])[0];
@@ -223,6 +265,35 @@ export class AttentionCompiler {
     const width = heads.nHeads * heads.headSize;
     graph.output(named(graph.node("Reshape", [newest, graph.ints(1, width)]), `query.${layer}`), "float32", [1, width]);
     return mixed;
+  }
+
+  /** Whether keys that a choosing layer reads are left out before another one chooses. */
+  #isPruned(layer: number): boolean {
+    for (const { blocks } of this.#plan.layers.slice(layer + 1)) {
+      if (blocks.kind === "select") return false;
+      if (blocks.kind === "prune") return true;
+    }
+    return false;
+  }
+
+  /** The keys of the best of the blocks that the last layer read, under a budget; undefined where that is not needed. */
+  #firstAlive(budget: number): Pruned | undefined {
+    const alive = this.#alive;
+    const nKeys = budget * BLOCK_TOKENS;
+    if (alive === undefined || nKeys >= alive.budget) return nKeys === alive?.budget ? alive : undefined;
+    const end = this.#graph.node("Mul", [this.#budget(budget).count, this.#graph.ints(BLOCK_TOKENS)]);
+    const first = (x: Value) => this.#graph.node("Slice", [x, this.#graph.ints(0), end]);
+    return { keys: first(alive.keys), importance: first(alive.importance), budget: nKeys };
+  }
+
+  #added(importance: Value, shares: Value): Value {
+    return this.#graph.node("Add", [importance, importanceOf(this.#graph, shares)]);
+  }
+
+  /** Of runs of several tokens, which prune nothing. */
+  #noImportance(): Value {
+    const none = this.#graph.weight("no_importance", "float32", [1], new Float32Array(1));
+    return this.#graph.node("Identity", [none]);
   }
 
   /** Undefined where the plan damps no sinks in the layer. */
@@ -282,7 +353,7 @@ export class AttentionCompiler {
     )[0];
   }
 
-  #budget(budget: number): { count: Value; sizes: Value } {
+  #budget(budget: number | string): { count: Value; sizes: Value } {
     return {
       count: this.#input(`count.${budget}`, "int64", [1]),
       sizes: this.#input(`sizes.${budget}`, "int64", [2]),

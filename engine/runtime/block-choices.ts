@@ -29,6 +29,8 @@ export class BlockChoices {
   readonly #cache: KvCache;
   readonly #layers: ChoosingLayer[] = [];
   readonly #budgets = new Set<number>();
+  /** Numbers of keys that layers read of those of chosen blocks. */
+  readonly #keyBudgets = new Set<number>();
   /** Tokens the last choice has served; infinite where there is none to use again. */
   #age = Number.POSITIVE_INFINITY;
   #refreshes = false;
@@ -39,6 +41,10 @@ export class BlockChoices {
     this.#cache = cache;
     for (const [layer, { heads, blocks }] of plan.layers.entries()) {
       if (blocks.kind === "all") continue;
+      if (blocks.kind === "prune") {
+        this.#keyBudgets.add(blocks.keys);
+        continue;
+      }
       this.#budgets.add(blocks.budget);
       if (blocks.kind === "reuse") continue;
       const landmarks = new Map(LANDMARKS[blocks.selector].map((kind) => [kind, new Float32Array(0)]));
@@ -57,6 +63,11 @@ export class BlockChoices {
       const count = Math.min(budget, nBlocks);
       inputs[`count.${budget}`] = int64(count);
       inputs[`sizes.${budget}`] = int64(count * BLOCK_TOKENS, 1);
+    }
+    for (const keys of this.#keyBudgets) {
+      const count = Math.min(keys, this.#cache.capacity);
+      inputs[`count.keys.${keys}`] = int64(count);
+      inputs[`sizes.keys.${keys}`] = int64(count, 1);
     }
     for (const one of this.#layers) {
       one.chosen = new BigInt64Array(Math.min(one.budget, nBlocks));

@@ -5,6 +5,7 @@
 import {
   type AttentionPlan,
   BLOCK_TOKENS,
+  type BlockPlan,
   exactPlan,
   type HeadGates,
   type HeadRole,
@@ -46,6 +47,20 @@ const choosing =
     refresh: { maxTokens, minCosine: -1 },
   });
 
+/** One choice, in layer 1, of which the later layers read so much. */
+const narrowing =
+  (...later: readonly BlockPlan[]) =>
+  (config: DecoderConfig) => ({
+    ...exactPlan(config),
+    layers: layers(config, (layer) => {
+      if (layer === 1) return { blocks: { kind: "select", selector: "attention", budget: BUDGET } };
+      return layer === 0 ? {} : { blocks: later[layer - 2] };
+    }),
+  });
+
+const reuse = (budget: number): BlockPlan => ({ kind: "reuse", budget });
+const prune = (keys: number): BlockPlan => ({ kind: "prune", keys });
+
 const ALL_LAYERS = [0, 1, 2, 3, 4];
 
 const METHODS: readonly Method[] = [
@@ -53,6 +68,11 @@ const METHODS: readonly Method[] = [
   { name: "blocks by their keys' bounds (Quest), every layer", plan: choosing("bound", ALL_LAYERS) },
   { name: "blocks by attention, layers 1 and 3", plan: choosing("attention", [1, 3]) },
   { name: "the same for 8 tokens", plan: choosing("attention", [1, 3], 8) },
+  { name: "blocks chosen in layer 1, layers 2 to 4 read 256 keys", plan: narrowing(reuse(4), reuse(4), reuse(4)) },
+  { name: "the same, 192 keys, as 3 blocks", plan: narrowing(reuse(3), reuse(3), reuse(3)) },
+  { name: "the same, 192 keys, pruned", plan: narrowing(prune(192), prune(192), prune(192)) },
+  { name: "the same, 192, 128 and 64 keys, pruned", plan: narrowing(prune(192), prune(128), prune(64)) },
+  { name: "the same, 64, 32 and 16 keys, pruned", plan: narrowing(prune(64), prune(32), prune(16)) },
 ];
 
 /** What streaming heads see of a context of 512 tokens. */
@@ -79,7 +99,13 @@ export async function evaluateAttention(path: string): Promise<Row[]> {
       const value = plan(model.config);
       const { bits, chosen } = await bitsPerToken(model, value, ids);
       rows.push(told(`stories260K, ${name}: cost`, bits - exact.bits, "bits/token"));
-      if (chosen.size === 0) continue;
+      // Only of what is read of the choice as a whole.
+      if (
+        value.layers.some(
+          ({ blocks }) => blocks.kind === "prune" || (blocks.kind === "reuse" && blocks.budget !== BUDGET),
+        )
+      )
+        continue;
       const what = `attention mass in ${BUDGET} of 8 blocks / in the best ${BUDGET} of each layer`;
       rows.push(atLeast(`stories260K, ${name}: ${what}`, recalls.of(value, chosen), "", 0.9));
     }

@@ -58,9 +58,14 @@ const METHODS: readonly Method[] = [
   {
     name: "SpAtten",
     place:
-      "Keys in two planes: the high one decides among candidates, the low one is read where a bound demands it. Deeper layers read fewer blocks in the preset `fast`. Tokens are not pruned.",
-    files: ["engine/memory/key-planes.ts", "engine/attention/flatness.ts", "engine/memory/block-scan.ts"],
-    rows: ["SpAtten"],
+      "Keys in two planes: the high one decides among candidates, the low one is read where a bound demands it. Deeper layers read fewer blocks in the preset `fast`. A plan may prune the keys of chosen blocks from layer to layer, by the attention they got, for each token anew.",
+    files: [
+      "engine/memory/key-planes.ts",
+      "engine/attention/flatness.ts",
+      "engine/memory/block-scan.ts",
+      "engine/attention/pruning.ts",
+    ],
+    rows: ["SpAtten", "stories260K, blocks chosen in layer 1", "stories260K, the same, "],
   },
   {
     name: "HyperAttention",

@@ -44,6 +44,17 @@ const withLayer = (layer: number, change: Partial<LayerPlan>): AttentionPlan => 
 });
 const reading = (layer: number, blocks: object) => withLayer(layer, { blocks: blocks as BlockPlan });
 
+const CHOICE = { kind: "select", selector: "mean", budget: 4 } as const;
+const planOf = (...blocks: BlockPlan[]): AttentionPlan => ({
+  ...plan,
+  layers: plan.layers.map((layer, i) => ({ ...layer, blocks: blocks[i] ?? layer.blocks })),
+});
+
+test("keys may be pruned behind a choice, again and again, and chosen anew", () => {
+  checkPlan(planOf(CHOICE, { kind: "prune", keys: 256 }, { kind: "prune", keys: 1 }, CHOICE), config);
+  checkPlan(planOf(CHOICE, { kind: "reuse", budget: 3 }, { kind: "all" }, { kind: "prune", keys: 192 }), config);
+});
+
 test("a plan that does not fit the model or itself is refused in one sentence", () => {
   const wrong: [AttentionPlan, RegExp][] = [
     [{ ...plan, layers: plan.layers.slice(1) }, /3 layers/],
@@ -60,6 +71,16 @@ test("a plan that does not fit the model or itself is refused in one sentence", 
     [withLayer(1, { heads: ["retrieval"] }), /layer 1/],
     [withLayer(1, { heads: ["retrieval", "other" as "retrieval"] }), /"other"/],
     [reading(1, { kind: "some" }), /"some"/],
+    [reading(1, { kind: "prune", keys: 64 }), /64 of 0 keys/],
+    [planOf(CHOICE, { kind: "prune", keys: 257 }), /257 of 256 keys/],
+    [planOf(CHOICE, { kind: "prune", keys: 0 }), /read 0 of/],
+    [planOf(CHOICE, { kind: "prune", keys: 100 }, { kind: "prune", keys: 101 }), /101 of 100 keys/],
+    [planOf(CHOICE, { kind: "prune", keys: 100 }, { kind: "reuse", budget: 3 }), /0 were chosen/],
+    [planOf(CHOICE, { kind: "reuse", budget: 3 }, { kind: "prune", keys: 200 }), /200 of 192 keys/],
+    [
+      planOf(CHOICE, { kind: "reuse", budget: 3 }, { kind: "reuse", budget: 4 }, { kind: "prune", keys: 64 }),
+      /of 0 keys/,
+    ],
     [reading(1, { kind: "select", selector: "mean", budget: 2 }), /2 blocks/],
     [reading(1, { kind: "select", selector: "luck", budget: 8 }), /"luck"/],
     [reading(1, { kind: "reuse", budget: 8 }), /0 were chosen/],

@@ -304,3 +304,103 @@ for (const { name, path } of decoderFixtures) {
     }
   });
 }
+
+/** Layer 0 chooses, the others prune to so many keys each. */
+const pruning = (
+  config: DecoderConfig,
+  selector: (typeof SELECTORS)[number],
+  keys: readonly number[],
+): AttentionPlan => {
+  const plan = exactPlan(config);
+  const layers = plan.layers.map((layer, i) => ({
+    ...layer,
+    blocks:
+      i === 0 ? ({ kind: "select", selector, budget: 4 } as const) : ({ kind: "prune", keys: keys[i - 1] } as const),
+  }));
+  return { ...plan, layers };
+};
+
+/** The reference that leaves out what the last query's layers leave out, given the blocks that layer 0 chose. */
+function prunedReference(
+  { config, weights }: Awaited<ReturnType<typeof openForTest>>,
+  ids: readonly number[],
+  { chosen, readsAll, keys }: { chosen: readonly number[]; readsAll: boolean; keys: readonly number[] },
+) {
+  const last = ids.length - 1;
+  const importance = new Float64Array(last);
+  let alive = new Set(Array.from({ length: last }, (_, i) => i).filter((i) => chosen.includes(i >> 6)));
+  let layerOfAlive = 0;
+  const aliveIn = (layer: number) => {
+    for (; layerOfAlive < layer; layerOfAlive++) {
+      const best = [...alive].sort((a, b) => importance[b] - importance[a]);
+      alive = new Set(best.slice(0, keys[layerOfAlive]));
+    }
+    return alive;
+  };
+  return referenceLogits(
+    config,
+    weights,
+    ids,
+    (layer, _, query, key) => query < last || key === last || (layer === 0 && readsAll) || aliveIn(layer).has(key),
+    (_, __, query, shares) => {
+      if (query === last) for (let key = 0; key < last; key++) importance[key] += shares[key];
+    },
+  ).at(-1)!;
+}
+
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: pruned keys equal the reference that leaves them out, and pruning none equals reading them all`, async () => {
+    const model = await openForTest(path);
+    const ids = textOf(300);
+    for (const selector of SELECTORS) {
+      for (const keys of [[100], [1]]) {
+        const decoder = await decoderForTest(model, { plan: pruning(model.config, selector, keys) });
+        const logits = await readInRuns(decoder, ids, [299, 1]);
+        const chosen = decoder.chosenBy(0);
+        const expected = prunedReference(model, ids, { chosen, readsAll: selector === "attention", keys });
+        assertClose(logits, expected, 1e-3, `${selector} ${keys}`);
+      }
+      const none = await decoderForTest(model, { plan: pruning(model.config, selector, [256]) });
+      const reuse = pruning(model.config, selector, [256]);
+      const layers = [reuse.layers[0], { ...reuse.layers[1], blocks: { kind: "reuse", budget: 4 } as const }];
+      const reusing = await decoderForTest(model, { plan: { ...reuse, layers } });
+      const expected = (await readInRuns(reusing, ids, [297, 1, 1, 1])).slice();
+      assertClose(await readInRuns(none, ids, [297, 1, 1, 1]), expected, 1e-4, "none pruned");
+      // A text that is shorter than the budgets is read as a whole.
+      const short = textOf(150);
+      const exact = (await readInRuns(await decoderForTest(model), short, [147, 1, 1, 1])).slice();
+      assertClose(await readInRuns(none, short, [147, 1, 1, 1]), exact, 1e-4, "short");
+    }
+  });
+}
+
+test("stories260K: keys pruned layer after layer equal the reference", storiesModels, async () => {
+  const model = await openForTest(storiesModels.paths[1]);
+  const ids = storiesModels
+    .cases()
+    .flatMap(({ greedy_ids }) => greedy_ids)
+    .slice(0, 300);
+  const keys = [150, 150, 60, 20];
+  const decoder = await decoderForTest(model, { plan: pruning(model.config, "mean", keys) });
+  const logits = await readInRuns(decoder, ids, [299, 1]);
+  const expected = prunedReference(model, ids, { chosen: decoder.chosenBy(0), readsAll: false, keys });
+  assertClose(logits, expected, 1e-3, "logits");
+  const all = referenceLogits(model.config, model.weights, ids).at(-1)!;
+  assert.ok(all.some((logit, i) => Math.abs(logit - expected[i]) > 1e-2));
+});
+
+test("a layer that reads fewer of the chosen blocks stands before one that prunes their keys", async () => {
+  const model = await openForTest(storiesModels.skip ? decoderFixtures[0].path : storiesModels.paths[1]);
+  const plan = pruning(model.config, "mean", new Array(model.config.nLayers - 1).fill(192));
+  const reuse = { kind: "reuse", budget: 3 } as const;
+  const reusing = { ...plan, layers: plan.layers.map((layer, i) => (i === 0 ? layer : { ...layer, blocks: reuse })) };
+  const mixed = { ...plan, layers: plan.layers.map((layer, i) => (i === 1 ? { ...layer, blocks: reuse } : layer)) };
+  const ids = textOf(300);
+  const expected = (await readInRuns(await decoderForTest(model, { plan: reusing }), ids, [298, 1, 1])).slice();
+  assertClose(
+    await readInRuns(await decoderForTest(model, { plan: mixed }), ids, [298, 1, 1]),
+    expected,
+    1e-4,
+    "logits",
+  );
+});
