@@ -71,7 +71,7 @@ export async function encodeFile(
         writer.append(part.stored(start, end), part.landmark(start, end), file.lines[block++]);
       }
     }
-    writer.commit();
+    await writer.commit();
   } catch (error) {
     writer.abort();
     throw error;

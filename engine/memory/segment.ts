@@ -17,7 +17,7 @@ import {
   closeSync,
   existsSync,
   fstatSync,
-  fsyncSync,
+  fsync,
   mkdirSync,
   openSync,
   readSync,
@@ -26,6 +26,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { fileError } from "../errors.ts";
 import type { QuantisedRows, StoredTokens } from "../runtime/hybrid-memory.ts";
@@ -149,14 +150,14 @@ export class SegmentWriter {
     this.#head.set(bytesOf(new Float16Array(landmark)), landmarks + 2 * this.#shape.routeSize * block);
   }
 
-  /** Makes the segment visible, whole. Errors: disk-full, no-access. */
-  commit(): void {
+  /** Makes the segment visible, whole; waiting for the disk holds up no other work. Errors: disk-full, no-access. */
+  async commit(): Promise<void> {
     if (this.#nBlocks !== nBlocksOf(this.#nTokens, this.#shape)) throw new Error("a segment's blocks are missing");
     const end = this.#head.length - 4;
     this.#head.writeUInt32LE(crc32(this.#head.subarray(0, end)), end);
     this.#write(this.#head, 0);
     try {
-      fsyncSync(this.#fd);
+      await promisify(fsync)(this.#fd);
       closeSync(this.#fd);
       mkdirSync(dirname(this.#path), { recursive: true });
       renameSync(this.#tempPath, this.#path);

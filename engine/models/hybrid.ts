@@ -78,7 +78,8 @@ function finite(file: ModelFile, name: string, values: Float32Array): Float32Arr
 function scaled(levels: Int8Array, scales: Float32Array): Matrix {
   const rows = scales.length;
   const cols = levels.length / rows;
-  const data = Float32Array.from(levels, (level, at) => level * scales[Math.floor(at / cols)]);
+  const data = new Float32Array(levels.length);
+  for (let at = 0; at < levels.length; at++) data[at] = levels[at] * scales[Math.floor(at / cols)];
   return { kind: "f32", rows, cols, data };
 }
 

@@ -7,7 +7,6 @@
 import { createHash } from "node:crypto";
 import type { AttentionPlan } from "../attention/plan.ts";
 import { fromSlots } from "../attention/slots.ts";
-import { LongsightError } from "../errors.ts";
 import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import type { Decoder, PlacelessRows } from "./decoder.ts";
@@ -18,6 +17,7 @@ import { quantiseRows, type StoredTokens } from "./hybrid-memory.ts";
 import { asFloats, cacheArray } from "./kv-cache.ts";
 import { type Looking, PlacedReader } from "./placed-reader.ts";
 import type { PlacedMemory } from "./reader.ts";
+import { betweenRuns } from "./session.ts";
 
 /** Raised whenever the same file is encoded to other blocks. */
 const ENCODING_VERSION = 1;
@@ -104,7 +104,7 @@ export class DecoderMemory {
     const runs = from?.seen().map((blocks) => blocks.map((block) => this.rows(block))) ?? [];
     const seen: Seen = { runs, borrower: {} };
     for (let start = from?.nTokens ?? 0; start < ids.length; start += RUN_TOKENS) {
-      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      await betweenRuns(signal);
       const rows = await turn(() => this.#encodeRun(ids.slice(start, start + RUN_TOKENS), start, seen));
       runs.push([rows]);
       if (runs.length > this.#seenRuns) runs.splice(1, 1);

@@ -3,6 +3,7 @@ import { LongsightError } from "../errors.ts";
 import type { DecoderConfig } from "../models/types.ts";
 import type { Decoder } from "./decoder.ts";
 import { commonPrefix, type DraftReader, type PlacedMemory, type ReadTextOptions, rowsOf } from "./reader.ts";
+import { betweenRuns } from "./session.ts";
 
 /**
  * Tokens of one prefill run behind `nPast` others. Products are as fast in short runs, where fewer keys are computed that
@@ -73,7 +74,7 @@ export class DecoderReader implements DraftReader {
     this.#borrower = undefined;
     for (let at = nKept; at < ids.length; at++) this.#check(ids[at]);
     for (let start = nKept, end = 0; ; start = end) {
-      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      await betweenRuns(signal);
       // All rows that are wanted belong to one run, the last, however long.
       end = start + runTokens(position(start));
       end = end >= ids.length || start === lastStart ? ids.length : Math.min(end, lastStart);

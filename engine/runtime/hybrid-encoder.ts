@@ -10,9 +10,10 @@ import type { Tokenizer } from "../models/types.ts";
 import { unitLength } from "./hybrid.ts";
 import { quantiseRows, type StoredTokens } from "./hybrid-memory.ts";
 import { HybridState } from "./hybrid-state.ts";
-import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
+import { betweenRuns, createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
 
-const MAX_RUN_TOKENS = 256;
+/** Longer runs are no faster, and other work waits for one. */
+const MAX_RUN_TOKENS = 128;
 
 /** Lengths of the pairs of words and code that the routing was trained with, in tokens. */
 const QUESTION_TOKENS = 32;
@@ -84,7 +85,7 @@ export class HybridEncoder {
     const state = from ?? new HybridState(this.config, "encoder");
     const runTokens = Math.max(MAX_RUN_TOKENS - (MAX_RUN_TOKENS % blockSize), blockSize);
     while (state.nTokens < ids.length) {
-      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      await betweenRuns(signal);
       const part = await turn(() => this.#encodeRun(ids.slice(state.nTokens, state.nTokens + runTokens), state));
       onState?.(state);
       yield part;
@@ -137,7 +138,7 @@ export class HybridEncoder {
     });
     const landmarks: Float32Array[] = [];
     for (let at = 0; at < sequences.length; at += BATCH_SPANS) {
-      if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      await betweenRuns(signal);
       landmarks.push(...(await this.#embedBatch(sequences.slice(at, at + BATCH_SPANS))));
     }
     return landmarks;

@@ -6,10 +6,10 @@ import type { HybridModel } from "../models/hybrid.ts";
 import type { HybridConfig } from "../models/hybrid-config.ts";
 import type { Accuracy } from "../onnx/linear.ts";
 import { HybridState } from "./hybrid-state.ts";
-import { createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
+import { betweenRuns, createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
 
 /** Tokens of one prefill run: longer ones are no faster, and cancelling takes effect between two runs. */
-const MAX_RUN_TOKENS = 256;
+const MAX_RUN_TOKENS = 64;
 
 /** Blocks of memory as one list of tokens in any order; `classes` index MEMORY_CLASSES. */
 export interface MemoryTokens {
@@ -87,7 +87,7 @@ export class HybridDecoder {
     }
     const memory = this.#memoryInputs(options.memory);
     for (let start = 0; start < ids.length; start += MAX_RUN_TOKENS) {
-      if (options.signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+      await betweenRuns(options.signal);
       const part = ids.slice(start, start + MAX_RUN_TOKENS);
       const isLast = start + part.length === ids.length;
       const result = await this.#run(state, part, isLast ? (options.nRows ?? 1) : 0, memory);

@@ -1,8 +1,10 @@
 /**
- * onnxruntime sessions on the CPU. A run blocks this thread, so callers yield between runs (onnxruntime-node itself
- * starts each run from setImmediate, which lets messages and timers in). Weights are mapped or handed over once.
+ * onnxruntime sessions on the CPU. A run blocks this thread, so callers wait for `betweenRuns` before each. Weights are
+ * mapped or handed over once.
  */
+import { setImmediate } from "node:timers/promises";
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import { LongsightError } from "../errors.ts";
 import type { OnnxModel } from "../onnx/graph.ts";
 
 export { InferenceSession, Tensor };
@@ -39,4 +41,13 @@ export async function createSession(model: OnnxModel, options: SessionOptions): 
     externalData: [...model.buffers],
     extra: { session: { ...external, intra_op: { allow_spinning: "1", spin_duration_us: String(SPIN_US) } } },
   });
+}
+
+/**
+ * Lets in what has come while a run blocked this thread: one turn of the event loop reads a message, the next one takes
+ * it up. Errors: cancelled, where the signal is aborted by then.
+ */
+export async function betweenRuns(signal: AbortSignal | undefined): Promise<void> {
+  for (let turn = 0; signal && turn < 2 && !signal.aborted; turn++) await setImmediate();
+  if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
 }

@@ -5,9 +5,16 @@ import type { EngineHost } from "../../extension/engine-host.ts";
 import { atMost, quantile, type Row, told } from "./rows.ts";
 
 const N_CANCELLED = 20;
+/** After how long work is cancelled, in ms. */
+const LONG = { from: 20, to: 120 };
+/** Completions are over soon. */
+const SHORT = { from: 5, to: 50 };
 
 /** From aborting a request, a while after it has begun, until the engine has stopped its work and said so. */
-async function cancelTimes(start: (signal: AbortSignal) => Promise<unknown>): Promise<number[]> {
+async function cancelTimes(
+  start: (signal: AbortSignal) => Promise<unknown>,
+  afterMs: { readonly from: number; readonly to: number },
+): Promise<number[]> {
   const times: number[] = [];
   for (let i = 0; times.length < N_CANCELLED; i++) {
     const abort = new AbortController();
@@ -15,7 +22,7 @@ async function cancelTimes(start: (signal: AbortSignal) => Promise<unknown>): Pr
       () => false,
       () => true,
     );
-    await delay(20 + ((i * 37) % 100));
+    await delay(afterMs.from + ((i * 37) % (afterMs.to - afterMs.from)));
     const abortMs = performance.now();
     abort.abort();
     if (await ended) times.push(performance.now() - abortMs);
@@ -27,15 +34,17 @@ async function cancelTimes(start: (signal: AbortSignal) => Promise<unknown>): Pr
 /** `folder`: one that is indexed and not yet encoded as a whole. */
 export async function benchCancelling(host: EngineHost, folder: string): Promise<Row[]> {
   const endless = { prompt: "def ", maxTokens: 100_000 };
-  const place = { folder, path: "new.ts", prefix: `${"let b = 2;\n".repeat(400)}let `, suffix: "\n", maxTokens: 512 };
+  let nTexts = 0;
+  /** Another text each time, as after a jump to another place: all of it has to be read. */
+  const place = () => {
+    nTexts++;
+    const prefix = Array.from({ length: 100 }, (_, line) => `let value${nTexts * line} = other(${line});\n`).join("");
+    return { folder, path: "new.ts", prefix: `${prefix}let `, suffix: "\n", maxTokens: 64 };
+  };
   const cancelled = {
-    generating: await cancelTimes((signal) => host.request(requests.generate, endless, { signal })),
-    completing: await cancelTimes((signal) => {
-      // Read anew each time, as after a jump to another place.
-      const prefix = `// ${performance.now()}\n${place.prefix}`;
-      return host.request(requests.complete, { ...place, prefix }, { signal });
-    }),
-    encoding: await cancelTimes((signal) => host.request(requests.encode, { folder }, { signal })),
+    generating: await cancelTimes((signal) => host.request(requests.generate, endless, { signal }), LONG),
+    completing: await cancelTimes((signal) => host.request(requests.complete, place(), { signal }), SHORT),
+    encoding: await cancelTimes((signal) => host.request(requests.encode, { folder }, { signal }), LONG),
   };
   return Object.entries(cancelled).flatMap(([work, times]) => [
     atMost(`${work}: cancelled work stops, p95 of ${times.length}`, quantile(times, 0.95), "ms", 30),

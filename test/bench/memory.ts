@@ -43,7 +43,7 @@ async function replicate(dir: string, files: readonly RepositoryFile[], nTokens:
         const landmark = landmarks.subarray(block * routeSize, (block + 1) * routeSize);
         writer.append(segment.read(block), landmark, segment.lines(block));
       }
-      writer.commit();
+      await writer.commit();
       sum += segment.nTokens;
       all.push(replica);
     }

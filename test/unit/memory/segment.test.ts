@@ -27,14 +27,14 @@ const BLOCKS: { tokens: StoredTokens; landmark: Float32Array; startLine: number;
   }),
 );
 
-function written(context: TestContext): string {
+async function written(context: TestContext): Promise<string> {
   const dir = temporaryFolder(context);
   const path = join(dir, "a", "one.segment");
   const writer = SegmentWriter.create(path, join(dir, "b", "unfinished"), id, N_TOKENS, shape);
   for (const { tokens, landmark, startLine, endLine } of BLOCKS)
     writer.append(tokens, landmark, { startLine, endLine });
   assert.equal(existsSync(path), false);
-  writer.commit();
+  await writer.commit();
   return path;
 }
 
@@ -45,8 +45,8 @@ function readAll(path: string): void {
   for (let block = 0; block < opened.segment.nBlocks; block++) opened.segment.read(block);
 }
 
-test("a segment gives back what was written", (context) => {
-  const path = written(context);
+test("a segment gives back what was written", async (context) => {
+  const path = await written(context);
   const opened = Segment.open(path, id, shape);
   assert.ok(opened);
   const { segment, landmarks } = opened;
@@ -60,8 +60,8 @@ test("a segment gives back what was written", (context) => {
   assert.equal(Segment.open(`${path}.none`, id, shape), undefined);
 });
 
-test("a block's parts can be read one by one, its keys roughly from the high plane", (context) => {
-  const opened = Segment.open(written(context), id, shape);
+test("a block's parts can be read one by one, its keys roughly from the high plane", async (context) => {
+  const opened = Segment.open(await written(context), id, shape);
   assert.ok(opened);
   const { segment } = opened;
   for (const [i, { tokens }] of BLOCKS.entries()) {
@@ -84,8 +84,8 @@ test("a block's parts can be read one by one, its keys roughly from the high pla
   }
 });
 
-test("no byte can change and no end be missing without notice", (context) => {
-  const path = written(context);
+test("no byte can change and no end be missing without notice", async (context) => {
+  const path = await written(context);
   const whole = readFileSync(path);
   for (let at = 0; at < whole.length; at++) {
     const changed = Buffer.from(whole);
@@ -103,8 +103,8 @@ test("no byte can change and no end be missing without notice", (context) => {
   readAll(path);
 });
 
-test("a segment of another file or of another model's shape is refused", (context) => {
-  const path = written(context);
+test("a segment of another file or of another model's shape is refused", async (context) => {
+  const path = await written(context);
   assert.throws(() => Segment.open(path, new Uint8Array(32), shape), /another file's/);
   assert.throws(() => Segment.open(path, id, { ...shape, routeSize: 4 }), /another model's/);
 });
