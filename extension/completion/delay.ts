@@ -1,35 +1,23 @@
 /**
- * How long to wait before the engine is asked. A fast typist's next key would make the work useless; at the start of a
- * line, where people stop to think, nothing is waited for.
+ * How long to wait before the engine is asked. Where it has rested it is asked at once, so that whoever pauses sees a
+ * suggestion at once, and at the start of a line, where people stop to think, always. But after work it rests in
+ * proportion: however fast somebody types, and however slow the machine is, most of the processor's time is left.
  */
 
-/** Pauses longer than this are not part of typing. */
-const TYPING_PAUSE_MS = 1000;
-/** How much one interval counts in the running mean. */
-const WEIGHT = 0.3;
-/** A typist whose keys come this much later than usual has stopped. */
-const STOPPED_FACTOR = 1.3;
+/** A rest is so many times as long as the work before it. */
+const REST_FACTOR = 2;
 
 export class AdaptiveDelay {
-  #lastKeyMs: number | undefined;
-  #intervalMs: number | undefined;
+  #restedMs = Number.NEGATIVE_INFINITY;
 
-  /** Notes a keystroke. */
-  key(nowMs: number): void {
-    if (this.#lastKeyMs !== undefined) {
-      const interval = nowMs - this.#lastKeyMs;
-      if (interval < TYPING_PAUSE_MS) {
-        this.#intervalMs =
-          this.#intervalMs === undefined ? interval : (1 - WEIGHT) * this.#intervalMs + WEIGHT * interval;
-      }
-    }
-    this.#lastKeyMs = nowMs;
+  /** Notes that the engine was at work between two times, in vain or not. */
+  worked(startMs: number, endMs: number): void {
+    this.#restedMs = Math.max(this.#restedMs, endMs + REST_FACTOR * (endMs - startMs));
   }
 
   /** The wait in ms, from now, for a cursor behind `line` (the line's text up to it), at most `maxMs`. */
   next(line: string, nowMs: number, maxMs: number): number {
-    if (line.trim() === "" || this.#intervalMs === undefined || this.#lastKeyMs === undefined) return 0;
-    const sinceKey = nowMs - this.#lastKeyMs;
-    return Math.min(maxMs, Math.max(0, STOPPED_FACTOR * this.#intervalMs - sinceKey));
+    if (line.trim() === "") return 0;
+    return Math.min(maxMs, Math.max(0, this.#restedMs - nowMs));
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Inline completions. A suggestion comes from the first source that has one: what was shown and is being typed, the cache,
- * the request under way, the engine. When one is shown, the one after it is prepared.
+ * the request under way, the engine. While one is read, the one after it is prepared.
  */
 import * as vscode from "vscode";
 import { requests } from "../../engine/protocol.ts";
@@ -19,6 +19,8 @@ import { coveredLength } from "./range.ts";
 export const ACCEPTED_COMMAND = "longsight.internal.completionAccepted";
 /** A suggestion that was not withdrawn within this time counts as shown, in ms. */
 const SHOWN_AFTER_MS = 250;
+/** Whoever looks at a suggestion for so long may take it: only then the one after it is prepared, in ms. */
+const READ_MS = 250;
 /** After a failure the engine is left alone for this long, in ms. */
 const FAILURE_PAUSE_MS = 10_000;
 
@@ -42,6 +44,7 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
   #ahead: PendingCompletion | undefined;
   #pausedUntilMs = 0;
   #shown: ReturnType<typeof setTimeout> | undefined;
+  #reading: ReturnType<typeof setTimeout> | undefined;
 
   constructor(engine: EngineHost, indexRevision: () => number) {
     this.#engine = engine;
@@ -59,6 +62,7 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
     this.#pending?.abort();
     this.#ahead?.abort();
     clearTimeout(this.#shown);
+    clearTimeout(this.#reading);
     for (const disposable of this.#disposables) disposable.dispose();
   }
 
@@ -77,7 +81,8 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
     const text = await this.#suggestion(document, around, isAsked ? 0 : this.#wait(line), token);
     if (!text || token.isCancellationRequested || document.version !== version) return undefined;
     this.#noteShown(token);
-    this.#prepareNext(document, around, text);
+    clearTimeout(this.#reading);
+    this.#reading = setTimeout(() => this.#prepareNext(document, around, text), READ_MS);
     return [item(text, document, position, context.selectedCompletionInfo)];
   }
 
@@ -137,7 +142,10 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
       const onProgress = (progress: { kind: string; text?: string }) => {
         if (progress.kind === "completion" && progress.text !== undefined) onText(progress.text);
       };
-      const completion = await this.#engine.request(requests.complete, params, { signal, onProgress });
+      const startMs = performance.now();
+      const completion = await this.#engine
+        .request(requests.complete, params, { signal, onProgress })
+        .finally(() => this.#delay.worked(startMs, performance.now()));
       const kept = suggestionOf(completion, place);
       this.#cache.add(place, kept);
       return kept;
@@ -159,7 +167,7 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
   #onEdit({ document, contentChanges }: vscode.TextDocumentChangeEvent): void {
     const editor = vscode.window.activeTextEditor;
     if (contentChanges.length === 0 || editor?.document !== document) return;
-    this.#delay.key(performance.now());
+    clearTimeout(this.#reading);
     const [change] = contentChanges;
     const end = document.positionAt(change.rangeOffset + change.text.length);
     const place = this.#place(document, cursorText(document, end));

@@ -4,26 +4,38 @@ import { AdaptiveDelay } from "../../../extension/completion/delay.ts";
 import { coveredLength } from "../../../extension/completion/range.ts";
 
 suite("adaptive delay", () => {
-  test("nothing at the start of a line, nothing before anything is known", () => {
+  test("nothing where the engine has rested, nothing at the start of a line", () => {
     const delay = new AdaptiveDelay();
     assert.equal(delay.next("let x", 0, 200), 0);
-    for (let ms = 0; ms <= 1000; ms += 100) delay.key(ms);
-    assert.equal(delay.next("    ", 1000, 200), 0);
+    delay.worked(1000, 1060);
+    assert.equal(delay.next("    ", 1060, 200), 0);
+    assert.equal(delay.next("let x", 1180, 200), 0);
   });
 
-  test("as long as the typist usually takes for a key and a little more, less what has passed, at most the limit", () => {
+  test("twice as long as it worked, less what has passed, at most the limit", () => {
     const delay = new AdaptiveDelay();
-    for (let ms = 0; ms <= 1000; ms += 100) delay.key(ms);
-    assert.ok(Math.abs(delay.next("let x", 1000, 500) - 130) < 1e-9);
-    assert.ok(Math.abs(delay.next("let x", 1050, 500) - 80) < 1e-9);
-    assert.equal(delay.next("let x", 1000, 50), 50);
-    assert.equal(delay.next("let x", 1500, 500), 0);
+    delay.worked(1000, 1060);
+    assert.equal(delay.next("let x", 1060, 200), 120);
+    assert.equal(delay.next("let x", 1100, 200), 80);
+    assert.equal(delay.next("let x", 1060, 50), 50);
+    delay.worked(1100, 1105);
+    assert.equal(delay.next("let x", 1110, 200), 70);
   });
 
-  test("a pause to think is not typing", () => {
+  test("whoever types fast has the engine work a third of the time at most, and sees something in between", () => {
     const delay = new AdaptiveDelay();
-    for (const ms of [0, 100, 60_000, 60_100]) delay.key(ms);
-    assert.ok(Math.abs(delay.next("x", 60_100, 500) - 130) < 1e-9);
+    const workMs = 60;
+    let [busyMs, nCompleted] = [0, 0];
+    for (let keyMs = 0; keyMs < 60_000; keyMs += 100) {
+      const startMs = keyMs + delay.next("x", keyMs, 1000);
+      const endMs = Math.min(startMs + workMs, keyMs + 100);
+      if (endMs <= startMs) continue;
+      delay.worked(startMs, endMs);
+      busyMs += endMs - startMs;
+      if (endMs === startMs + workMs) nCompleted++;
+    }
+    assert.ok(busyMs <= 20_100, `${busyMs}`);
+    assert.ok(nCompleted > 100, `${nCompleted}`);
   });
 });
 
