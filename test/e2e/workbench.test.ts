@@ -18,6 +18,7 @@ import { diagnostics } from "./scenarios/diagnostics.ts";
 import { engine } from "./scenarios/engine.ts";
 import { LLAMA_KEY, llamaAnswers } from "./scenarios/llama.ts";
 import { models } from "./scenarios/models.ts";
+import { notebook } from "./scenarios/notebook.ts";
 import { offline } from "./scenarios/offline.ts";
 import { serverAnswers, startServer } from "./scenarios/server.ts";
 import { walkthrough } from "./scenarios/walkthrough.ts";
@@ -57,6 +58,7 @@ test("the extension in a real workbench", { skip }, async (context) => {
     "editor.suggestOnTriggerCharacters": false,
   };
   await scenario("inline completions", completions, { settings: noOtherSuggestions });
+  await scenario("notebook", notebook, { settings: noOtherSuggestions, folders: [fixture("notebook")] });
   await scenario("engine", engine);
   await scenario("chat", chat);
   await scenario("diagnostics", diagnostics, { settings: noOtherSuggestions });

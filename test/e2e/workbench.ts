@@ -188,6 +188,19 @@ export class Workbench {
     await this.page.locator(`.monaco-editor[data-uri$="/${name}"]`).first().waitFor();
   }
 
+  async openNotebook(name: string): Promise<void> {
+    await this.#pick("Control+P", name);
+    await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
+    await this.page.locator(".notebookOverlay .code-cell-row").first().waitFor();
+  }
+
+  /** Puts the cursor at the end of a code cell of the open notebook, counted from 1. */
+  async clickCell(cell: number): Promise<void> {
+    const editor = this.page.locator(".notebookOverlay .code-cell-row .monaco-editor").nth(cell - 1);
+    await editor.locator(".view-lines").click();
+    await this.page.keyboard.press("Control+End");
+  }
+
   /** Puts the cursor at a line and column, both from 1. */
   async goTo(line: number, column: number): Promise<void> {
     await this.#pick("Control+G", `:${line}:${column}`, false);
