@@ -15,7 +15,7 @@ import { Decoder } from "../../engine/runtime/decoder.ts";
 import { Sampler } from "../../engine/runtime/sampler.ts";
 import { Llama, randomHalves } from "./llama.ts";
 import { makeRandomModel } from "./make-random-model.ts";
-import { atLeast, atMost, median, type Row, told } from "./rows.ts";
+import { atLeast, atMost, median, type Row, ratios, spread, told } from "./rows.ts";
 
 const options = { nThreads: 2 };
 
@@ -161,12 +161,15 @@ const prefilling: Stretch = async (read) => {
 
 /** Rows of one comparison. Without llama.cpp only our own speed is told. */
 function rowsOf(what: string, [ours, theirs]: Speeds, target: number): Row[] {
-  const own = told(`0.5B Q4_0: ${what}`, median(ours), "tokens/s");
+  const own = spread(told(`0.5B Q4_0: ${what}`, median(ours), "tokens/s"), ours);
   if (theirs.length === 0) return [own];
   return [
     own,
-    told(`llama.cpp: ${what}`, median(theirs), "tokens/s"),
-    atLeast(`0.5B Q4_0: ${what} / llama.cpp, medians`, median(ours) / median(theirs), "x", target),
+    spread(told(`llama.cpp: ${what}`, median(theirs), "tokens/s"), theirs),
+    spread(
+      atLeast(`0.5B Q4_0: ${what} / llama.cpp, medians`, median(ours) / median(theirs), "x", target),
+      ratios(ours, theirs),
+    ),
     // Threads of llama.cpp wait for each other, so foreign load hurts it more: the best rounds tell of an idle machine.
     told(`0.5B Q4_0: ${what} / llama.cpp, best rounds`, Math.max(...ours) / Math.max(...theirs), "x"),
   ];

@@ -1,13 +1,17 @@
 /**
  * `npm run bench -- quick|full [--json]`: the figures of speed and size, as a table or as {rows}. Quick ends within five
  * minutes and leaves out the memory of a million tokens. `npm run bench -- editor REPOSITORY... [--json]`: those of the
- * extension, where the edits of the repositories' histories are typed.
+ * extension, where the edits of the repositories' histories are typed. Each writes its section of docs/benchmarks.md.
  */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { packageRoot } from "../../engine/paths.ts";
 import { testData } from "../data.ts";
 import { benchExternal } from "./external.ts";
 import { benchIndex } from "./index.ts";
 import { benchMemory } from "./memory.ts";
+import { benchmarksPage, machine } from "./page.ts";
 import { benchPlaced } from "./placed.ts";
 import { formatRows, type Row } from "./rows.ts";
 
@@ -18,6 +22,7 @@ if (mode !== "quick" && mode !== "full" && mode !== "editor") {
   process.exit(1);
 }
 
+const where = machine();
 const rows: Row[] = [];
 if (mode === "editor") {
   const { benchEditor } = await import("./editor.ts");
@@ -33,6 +38,8 @@ if (mode === "editor") {
   if (mode === "full") rows.push(...(await benchMemory()));
 }
 
+const page = join(packageRoot, "docs", "benchmarks.md");
+writeFileSync(page, benchmarksPage(existsSync(page) ? readFileSync(page, "utf8") : "", mode, where, rows));
 console.log(values.json ? JSON.stringify({ rows }, null, 2) : formatRows(rows));
 // llama.cpp's library keeps threads of its own.
 process.exit(0);

@@ -1,6 +1,6 @@
 /** docs/methods.md: what became of each method, with the rows that `npm run eval -- methods` measured. */
 import { cpus } from "node:os";
-import type { Row } from "../bench/rows.ts";
+import { type Row, rowsAsMarkdown } from "../bench/rows.ts";
 
 interface Method {
   readonly name: string;
@@ -16,7 +16,7 @@ const METHODS: readonly Method[] = [
     place:
       "Heads that need no far tokens stream, and nothing of theirs is stored; gates learned, or estimated by reading a text.",
     files: ["engine/attention/streaming.ts", "engine/attention/gates.ts", "engine/runtime/head-gates.ts"],
-    rows: ["stories260K, half of the heads", "stories260K, text among others: the same with half"],
+    rows: ["stories260K, half of the heads", "stories260K, text among others: the same"],
   },
   {
     name: "Landmark Attention",
@@ -112,21 +112,8 @@ const METHODS: readonly Method[] = [
 const LABORATORY = ["AT / iAT", "Scan and Snap"];
 const MISSING = ["SEA", "Titans", "SAE circuits", "Salient Relevance (LRP)", "OAT"];
 
-const number = (value: number) => String(Number(value.toPrecision(3)));
-
-function table(rows: readonly Row[]): string[] {
-  if (rows.length === 0) return ["No figure of its own: its exact tests are its proof."];
-  const cells = rows.map(({ name, value, unit, target, pass }) => [
-    name.replaceAll("|", "\\|"),
-    `${number(value)} ${unit}`.trim(),
-    target === null ? "" : number(target),
-    pass === null ? "" : pass ? "yes" : "no",
-  ]);
-  const all = [["figure", "value", "target", "reached"], ...cells];
-  const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
-  const line = (row: readonly string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
-  return [line(all[0]), line(widths.map((width) => "-".repeat(width))), ...cells.map(line)];
-}
+const table = (rows: readonly Row[]) =>
+  rows.length === 0 ? ["No figure of its own: its exact tests are its proof."] : rowsAsMarkdown(rows);
 
 /** The page, from all rows. */
 export function methodsPage(rows: readonly Row[]): string {
