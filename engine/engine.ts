@@ -10,7 +10,7 @@ import { type CheckReport, checkModel } from "./ask/check-model.ts";
 import { clientChatModel } from "./ask/client-model.ts";
 import type { ChatModel } from "./ask/grounded.ts";
 import { Recollection } from "./ask/recollection.ts";
-import { scopedCatalogue } from "./ask/scope.ts";
+import { isInScope, scopedCatalogue } from "./ask/scope.ts";
 import { type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
 import type { FolderCopies } from "./complete/folder-copies.ts";
@@ -206,7 +206,7 @@ export class Engine {
 
   status(): EngineStatus {
     const folders = this.#shared.folders.of(this);
-    const memories = folders.flatMap(({ path, memory }) => (memory ? [[path, memory.status]] : []));
+    const memories = folders.flatMap(({ path, shownMemory }) => (shownMemory ? [[path, shownMemory.status]] : []));
     return {
       pid: process.pid,
       rssBytes: process.memoryUsage.rss(),
@@ -305,8 +305,9 @@ export class Engine {
             model,
             PRIORITY.chat,
             async (loaded) => {
-              const recalled = isScoped ? undefined : await this.#recalledBy(open, model, loaded);
-              const answered = await answer(chatModelOf(loaded, recalled?.memory));
+              const recalled = await this.#recalledBy(open, model, loaded);
+              const isInside = isScoped ? (path: string) => isInScope(path, paths) : undefined;
+              const answered = await answer(chatModelOf(loaded, recalled?.memory, isInside));
               if (recalled) this.#encodeBehind(open, recalled, answered.citations);
               return answered;
             },

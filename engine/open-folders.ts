@@ -92,6 +92,13 @@ export class OpenFolder {
     }
   }
 
+  /** The memory to tell of: the shipped model's, or that of a user's model while only that one is being encoded. */
+  get shownMemory(): FolderMemory | undefined {
+    const isEncoding = (memory: FolderMemory) => memory.status.encoding !== null;
+    if (this.memory && isEncoding(this.memory)) return this.memory;
+    return [...this.#ownMemories.values()].find(isEncoding) ?? this.memory;
+  }
+
   /** The memory of a user's model, opened when it is first asked for. */
   memoryOf(model: string, openMemory: () => FolderMemory): FolderMemory {
     const memory = this.#ownMemories.get(model) ?? openMemory();

@@ -44,7 +44,7 @@ function start(context: vscode.ExtensionContext, engine: EngineHost): void {
   const encoding = new Encoding(engine, indexes);
   const completions = new CompletionProvider(engine, () => indexes.revision);
   const serverKey = new ServerKey(context.secrets);
-  const answerer = new Answerer(engine, serverKey);
+  const answerer = new Answerer(engine, serverKey, () => encoding.follow());
   context.subscriptions.push(
     indexes,
     encoding,

@@ -8,9 +8,13 @@ import { Recollection } from "./recollection.ts";
 
 /**
  * Undefined for a model that was not made for chat, such as the one that ships with the package. `memory` is what the
- * model has encoded of the folder, if it is to answer from that.
+ * model has encoded of the folder, if it is to answer from that, of the files that are `isInside`.
  */
-export function chatModelOf(model: LoadedModel, memory?: RepositoryMemory): ChatModel | undefined {
+export function chatModelOf(
+  model: LoadedModel,
+  memory?: RepositoryMemory,
+  isInside?: (path: string) => boolean,
+): ChatModel | undefined {
   const { name, tokenizer, reader, encoder } = model;
   if (tokenizer.chatTemplate === undefined) return undefined;
   return {
@@ -22,7 +26,7 @@ export function chatModelOf(model: LoadedModel, memory?: RepositoryMemory): Chat
     },
     recall: async (question, places, signal) => {
       if (!memory || !encoder) return undefined;
-      const found = await Recollection.find({ ...model, encoder }, memory, { question, places }, signal);
+      const found = await Recollection.find({ ...model, encoder }, memory, { question, places, isInside }, signal);
       if (!found) return undefined;
       const { context } = found;
       return {

@@ -1,7 +1,6 @@
 /** What a model that reads from memory has before it while it writes: blocks that fit a question. */
 
-import type { FoundPlace } from "../memory/placed-context.ts";
-import { PlacedContext } from "../memory/placed-context.ts";
+import { type PlacedChoice, PlacedContext } from "../memory/placed-context.ts";
 import type { RepositoryMemory } from "../memory/repository-memory.ts";
 import { type ChatMessage, encodeChat } from "../models/chat-template.ts";
 import type { ToolDefinition } from "../models/tool-calls.ts";
@@ -27,14 +26,14 @@ export class Recollection {
   static async find(
     model: RecallingModel,
     memory: RepositoryMemory,
-    { question, places }: { readonly question: string; readonly places: readonly FoundPlace[] },
+    { question, places, isInside }: Pick<PlacedChoice, "places" | "isInside"> & { readonly question: string },
     signal?: AbortSignal,
   ): Promise<Recollection | undefined> {
     if (memory.nBlocks === 0) return undefined;
     const { encoder, tokenizer, reader } = model;
     const query = await encoder.query(tokenizer.encode(question, { bos: true }), signal);
     const maxTokens = Math.min(MEMORY_TOKENS, Math.floor(MEMORY_SHARE * reader.contextLength));
-    const context = new PlacedContext(memory, { places, query, maxTokens, layer: encoder.routeLayer });
+    const context = new PlacedContext(memory, { places, query, isInside, maxTokens, layer: encoder.routeLayer });
     return context.nBlocks === 0 ? undefined : new Recollection(model, context);
   }
 

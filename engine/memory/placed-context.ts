@@ -20,6 +20,8 @@ export interface PlacedChoice {
   readonly places: readonly FoundPlace[];
   /** Fills what room is left with the blocks whose landmarks are closest to it. */
   readonly query?: Float32Array;
+  /** Whether blocks of a file may be chosen; those of every file if absent. */
+  readonly isInside?: (path: string) => boolean;
   /** For all blocks together. */
   readonly maxTokens: number;
   /** The layer that the query and the looks are of. */
@@ -97,7 +99,7 @@ export class PlacedContext {
 }
 
 /** The blocks for a choice in the order in which they are placed, and which places they hold. */
-function choose(memory: RepositoryMemory, { places, query, maxTokens }: PlacedChoice) {
+function choose(memory: RepositoryMemory, { places, query, maxTokens, isInside = () => true }: PlacedChoice) {
   const chosen = new Map<number, Placed>();
   let room = maxTokens;
   const take = (block: number, path?: string): boolean => {
@@ -109,7 +111,8 @@ function choose(memory: RepositoryMemory, { places, query, maxTokens }: PlacedCh
     if (!tokens) return false;
     const nTokens = owner.segment.tokensOf(block - owner.firstBlock);
     room -= nTokens;
-    const shown = path ?? memory.pathsOf(owner)[0];
+    const shown = path ?? memory.pathsOf(owner).find(isInside);
+    if (shown === undefined) return false;
     const isStart = block === owner.firstBlock;
     chosen.set(block, { block, path: shown, ...lines, class: "other", score: 0, tokens, nTokens, isStart });
     return true;
@@ -124,7 +127,8 @@ function choose(memory: RepositoryMemory, { places, query, maxTokens }: PlacedCh
     });
     return wanted.length > 0 && wanted.every((i) => take(firstBlock + i, file));
   });
-  if (query) for (const { block } of memory.top(query, Math.ceil(maxTokens / 64) + chosen.size)) take(block);
+  const allowed = (block: number) => memory.pathsOf(memory.at(block).owner).some(isInside);
+  if (query) for (const { block } of memory.top(query, Math.ceil(maxTokens / 64) + chosen.size, allowed)) take(block);
   // A block of a damaged segment has left the memory, and its number may be another's.
   const all = [...chosen.values()].filter(({ block }) => memory.has(block));
   const scores = new Map(

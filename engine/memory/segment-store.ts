@@ -10,9 +10,9 @@ import { dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import { removeAbandoned, temporaryName } from "../models/temporary-file.ts";
-import { Segment, SegmentDamage, type SegmentShape, SegmentWriter, segmentBytes } from "./segment.ts";
+import { Segment, SegmentDamage, SegmentOutdated, type SegmentShape, SegmentWriter, segmentBytes } from "./segment.ts";
 
-/** Raised whenever the same file is encoded to other blocks, or blocks are stored in another form. */
+/** Raised whenever the same file is encoded to other blocks. How they are stored has a version in each segment. */
 const ENCODING_VERSION = 2;
 
 /** A use is written down when the last one was so long ago: the order of eviction needs no more. */
@@ -55,6 +55,8 @@ export class SegmentStore {
   /** Bytes in the folder, counted when it is first needed and again when it seems full. */
   #sizeBytes: number | undefined;
 
+  #hasOutdated = false;
+
   /** Opens the store in a folder. Errors: no-access, disk-full. */
   constructor(dir: string, { fingerprint, shape, quotaBytes, log }: SegmentStoreOptions) {
     this.shape = shape;
@@ -83,7 +85,8 @@ export class SegmentStore {
       if (opened) this.#touch(path, opened.segment.usedMs);
       return opened;
     } catch (error) {
-      this.discard(id, error instanceof SegmentDamage ? error.message : String(error));
+      if (error instanceof SegmentOutdated) this.#removeOutdated(id);
+      else this.discard(id, error instanceof SegmentDamage ? error.message : String(error));
       return undefined;
     }
   }
@@ -131,6 +134,17 @@ export class SegmentStore {
   /** Removes a segment that is not what was written; it will be encoded anew. */
   discard(id: string, reason: string): void {
     this.#log(`A memory segment cannot be used and is encoded again: ${reason} (${this.#pathOf(id)}).`);
+    this.#remove(id);
+  }
+
+  /** Nothing is wrong with it, and there may be thousands: one line tells of all. */
+  #removeOutdated(id: string): void {
+    if (!this.#hasOutdated) this.#log(`Memory segments of an older format are encoded again (${this.#dir}).`);
+    this.#hasOutdated = true;
+    this.#remove(id);
+  }
+
+  #remove(id: string): void {
     try {
       rmSync(this.#pathOf(id), { force: true });
     } catch (error) {

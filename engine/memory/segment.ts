@@ -63,6 +63,9 @@ const TABLE_WIDTH = 2 + PARTS.length;
 /** A segment is not what was written: `message` says how, for the log. */
 export class SegmentDamage extends Error {}
 
+/** It is whole, and was written by an older release. */
+export class SegmentOutdated extends SegmentDamage {}
+
 const nBlocksOf = (nTokens: number, { blockSize }: SegmentShape) => Math.ceil(nTokens / blockSize);
 const headBytes = (nTokens: number, shape: SegmentShape) =>
   FIXED_BYTES + nBlocksOf(nTokens, shape) * (4 * TABLE_WIDTH + 2 * shape.routeSize) + 4;
@@ -320,6 +323,7 @@ export class Segment {
 function checkFixed(fixed: Buffer, id: Uint8Array, shape: SegmentShape, size: number): number {
   const field = (i: number) => fixed.readUInt32LE(MAGIC.length + 4 * i);
   if (!fixed.subarray(0, MAGIC.length).equals(MAGIC)) throw new SegmentDamage("it is no segment");
+  if (field(0) < VERSION) throw new SegmentOutdated(`it is of version ${field(0)}`);
   if (field(0) !== VERSION) throw new SegmentDamage(`it is of version ${field(0)}`);
   if (field(1) !== shape.headSize || field(2) !== shape.routeSize || field(3) !== shape.blockSize) {
     throw new SegmentDamage("it is another model's");

@@ -25,14 +25,17 @@ export class Answerer {
   readonly #engine: EngineHost;
 
   readonly #serverKey: ServerKey;
+  readonly #onAnswered: () => void;
 
-  constructor(engine: EngineHost, serverKey: ServerKey) {
+  /** `onAnswered`: a model may be encoding what it lacked from then on. */
+  constructor(engine: EngineHost, serverKey: ServerKey, onAnswered: () => void) {
     this.#engine = engine;
     this.#serverKey = serverKey;
+    this.#onAnswered = onAnswered;
   }
 
   /** Errors: LongsightError. */
-  ask(
+  async ask(
     index: FolderIndex,
     question: string,
     mentions: readonly Mention[],
@@ -47,7 +50,7 @@ export class Answerer {
       clientModel: url ? { name: settings.serverModel() || url, contextTokens: SERVER_CONTEXT_TOKENS } : undefined,
       paths: mentions.flatMap(({ kind, path }) => (path !== undefined && kind !== "symbol" ? [path] : [])),
     };
-    return this.#engine.request(requests.ask, params, {
+    const answer = await this.#engine.request(requests.ask, params, {
       signal,
       write: async (request) => {
         const apiKey = await this.#serverKey.get();
@@ -62,6 +65,8 @@ export class Answerer {
         }
       },
     });
+    if (params.model !== undefined) this.#onAnswered();
+    return answer;
   }
 }
 

@@ -24,7 +24,7 @@ export class Encoding implements vscode.Disposable {
     this.#engine = engine;
     this.#indexes = indexes;
     // An index that is done is encoded next.
-    this.#listener = indexes.onDidChange(() => this.#follow());
+    this.#listener = indexes.onDidChange(() => this.follow());
   }
 
   /** The folder's memory as it was when last asked for; undefined before it is in use. */
@@ -51,18 +51,19 @@ export class Encoding implements vscode.Disposable {
       this.#memories = status.memories;
     }
     this.#emitter.fire();
-    this.#follow();
+    this.follow();
+  }
+
+  /** Asks again and again until nothing has been under way for a while. */
+  follow(): void {
+    this.#quietLooks = 0;
+    this.#timer ??= setInterval(() => void this.#look(), EVERY_MS);
   }
 
   dispose(): void {
     clearInterval(this.#timer);
     this.#listener.dispose();
     this.#emitter.dispose();
-  }
-
-  #follow(): void {
-    this.#quietLooks = 0;
-    this.#timer ??= setInterval(() => void this.#look(), EVERY_MS);
   }
 
   async #look(): Promise<void> {

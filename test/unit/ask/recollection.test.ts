@@ -33,7 +33,14 @@ test("a model that reads from memory answers from blocks, names them and shows w
   context.after(() => again.close());
   // Nothing is encoded yet: text serves.
   assert.equal((await again.ask(params)).memory, undefined);
-  assert.equal((await again.encode(folder, {}, path))?.filesEncoded, Object.keys(PROJECT).length);
+  const told = () => Object.values(again.status().memories)[0];
+  const seen: ReturnType<typeof told>[] = [];
+  const encoding = again.encode(folder, { onProgress: ({ kind }) => kind === "work" && seen.push(told()) }, path);
+  assert.equal((await encoding)?.filesEncoded, Object.keys(PROJECT).length);
+  // The editor shows how far it is, as for the shipped model, whose memory is not in use here.
+  const nFiles = Object.keys(PROJECT).length;
+  assert.ok(seen.some((one) => one?.encoding !== null && one?.filesTotal === nFiles && one.filesEncoded < nFiles));
+  assert.equal(told(), undefined);
   const { memory, citations } = await again.ask(params);
   assert.equal(citations[0].file, "src/queue.ts");
   const [{ blocks, looks }] = memory!.layers;
@@ -43,7 +50,14 @@ test("a model that reads from memory answers from blocks, names them and shows w
   assert.ok(mass > 0 && mass < 1);
   for (const { file, text } of citations) assert.ok(PROJECT[file].includes(text));
   // Where the user has said where to look, nothing else is brought in.
-  assert.equal((await again.ask({ ...params, paths: ["src/queue.ts"] })).memory, undefined);
+  const within = async (...paths: string[]) => {
+    const found = (await again.ask({ ...params, paths })).memory;
+    return new Set(found?.layers[0].blocks.map(({ path }) => path));
+  };
+  assert.deepEqual(await within("src/queue.ts"), new Set(["src/queue.ts"]));
+  const inFolder = Object.keys(PROJECT).filter((path) => path.startsWith("src/"));
+  assert.ok(inFolder.length > 1 && inFolder.length < Object.keys(PROJECT).length);
+  assert.deepEqual(await within("src/"), new Set(inFolder));
   const chat = { model: path, folder, maxTokens: 12 };
   const turn = await again.generate({ ...chat, prompt: [{ role: "user", content: params.question }] });
   assert.ok(turn.memory?.layers[0].blocks.some((block) => block.path === "src/queue.ts"));

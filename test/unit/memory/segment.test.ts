@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { blockLines } from "../../../engine/memory/file-encoder.ts";
 import { HIGH_ERROR } from "../../../engine/memory/key-planes.ts";
 import { Segment, SegmentDamage, SegmentWriter, segmentBytes } from "../../../engine/memory/segment.ts";
+import { SegmentStore } from "../../../engine/memory/segment-store.ts";
 import { quantiseRows, type StoredTokens } from "../../../engine/runtime/hybrid-memory.ts";
 import { bytesTokenizer } from "../complete/bytes-tokenizer.ts";
 import { temporaryFolder } from "./small-memory.ts";
@@ -107,6 +108,26 @@ test("a segment of another file or of another model's shape is refused", async (
   const path = await written(context);
   assert.throws(() => Segment.open(path, new Uint8Array(32), shape), /another file's/);
   assert.throws(() => Segment.open(path, id, { ...shape, routeSize: 4 }), /another model's/);
+});
+
+test("segments of an older format are encoded again, with one line in the log for all of them", (context) => {
+  const dir = temporaryFolder(context);
+  const log: string[] = [];
+  const options = { fingerprint: "model", shape, quotaBytes: 1e6, log: (line: string) => log.push(line) };
+  const store = new SegmentStore(dir, options);
+  const ids = ["a", "b", "c"].map((contents) => store.idOf(contents));
+  const paths = ids.map((one) => join(dir, store.nameOf(one)));
+  const old = Buffer.alloc(1000);
+  old.write("LSMEMSEG");
+  old.writeUInt32LE(1, 8);
+  for (const path of paths.slice(0, 2)) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, old);
+  }
+  for (const one of ids) assert.equal(store.open(one), undefined);
+  assert.equal(log.length, 1, log.join("\n"));
+  assert.match(log[0], /of an older format are encoded again/);
+  assert.ok(!paths.some((path) => existsSync(path)));
 });
 
 test("every block says which lines it holds", () => {
