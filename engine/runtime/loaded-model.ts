@@ -24,6 +24,7 @@ import { HybridReader } from "./hybrid-reader.ts";
 import type { DraftReader } from "./reader.ts";
 import { DEFAULT_READING, type Reading, readGates, readReading } from "./reading.ts";
 import type { SessionOptions } from "./session.ts";
+import { SeveralReaders } from "./several-readers.ts";
 
 export interface LoadedModel {
   /** The model's name as shown to the user. */
@@ -61,6 +62,9 @@ const options = { nThreads: Math.min(MAX_THREADS, availableParallelism()) };
  * 11. Beside other work the gap grows: a run waits for the slower of its threads.
  */
 const ONE_THREAD_WIDTH = 256;
+
+/** Texts of the default model that are kept: a few windows, or files between which somebody goes to and fro. */
+const MAX_TEXTS = 4;
 
 /** How the default model's sessions are opened. */
 export function hybridOptions({ hiddenSize }: Pick<HybridConfig, "hiddenSize">): SessionOptions {
@@ -158,7 +162,7 @@ async function loadHybrid(folder: string, name: string): Promise<LoadedModel> {
   return {
     name,
     tokenizer,
-    reader: new HybridReader(decoder),
+    reader: new SeveralReaders(() => new HybridReader(decoder), MAX_TEXTS),
     memory: { weights: model.weights, folder, openEncoder },
     close: async () => {
       await decoder.close();
