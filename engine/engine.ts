@@ -159,7 +159,7 @@ export interface EngineStatus {
   readonly readings: Readonly<Record<string, Reading>>;
   /** The folders whose indexes are open, those of other users left out. */
   readonly folders: readonly string[];
-  /** Their memories, as far as they are in use. */
+  /** Their memories, as far as they are in use or held. */
   readonly memories: Readonly<Record<string, MemoryStatus>>;
 }
 
@@ -206,7 +206,7 @@ export class Engine {
 
   status(): EngineStatus {
     const folders = this.#shared.folders.of(this);
-    const memories = folders.flatMap(({ path, shownMemory }) => (shownMemory ? [[path, shownMemory.status]] : []));
+    const memories = folders.flatMap(({ path, memoryStatus }) => (memoryStatus ? [[path, memoryStatus]] : []));
     return {
       pid: process.pid,
       rssBytes: process.memoryUsage.rss(),
@@ -224,9 +224,15 @@ export class Engine {
     return { ...(await forecastFolder(path, signal)), isIndexed: catalogue.files().length > 0 };
   }
 
-  /** Holds a folder's encoding behind all other work, or lets it go on; what is encoded can be used all the same. */
+  /**
+   * Holds a folder's encoding behind all other work, or lets it go on; what is encoded can be used all the same. Work that
+   * is held keeps no model in RAM.
+   */
   pauseEncoding(folder: string, isPaused: boolean): void {
-    this.#open(folder).pauseEncoding(isPaused);
+    const open = this.#open(folder);
+    open.pauseEncoding(isPaused);
+    // The model, and the work on it, may have been given back meanwhile.
+    if (!isPaused && open.isIndexed && this.#shared.encodesInBackground) void quietly(open, () => this.#refresh(open));
   }
 
   /** Brings a folder's index up to date. */
@@ -473,7 +479,9 @@ export class Engine {
         const { config } = encoder;
         const fingerprint = memoryFingerprint({ weights }, folder);
         const router = { config, weights };
-        open.memory = new FolderMemory(open.path, { encoder, tokenizer, fingerprint, shape: config, router, turn });
+        const rest = <T>(wait: () => Promise<T>) => this.#shared.models.rest(wait);
+        const parts = { encoder, tokenizer, fingerprint, shape: config, router, turn, rest };
+        open.memory = new FolderMemory(open.path, parts);
         open.pauseEncoding(open.isEncodingPaused);
       }
       return open.memory;

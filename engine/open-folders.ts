@@ -7,7 +7,7 @@ import { FolderCopies } from "./complete/folder-copies.ts";
 import type { Work } from "./engine.ts";
 import { fileError } from "./errors.ts";
 import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
-import type { FolderMemory } from "./memory/folder-memory.ts";
+import type { FolderMemory, MemoryStatus } from "./memory/folder-memory.ts";
 import { type IndexResult, indexFolder } from "./memory/indexer.ts";
 
 export class OpenFolders {
@@ -60,6 +60,8 @@ export class OpenFolder {
   readonly #ownMemories = new Map<string, FolderMemory>();
   isIndexed = false;
   isEncodingPaused = false;
+  /** What was encoded when the memory was given back while its encoding was held. */
+  #held: MemoryStatus | undefined;
   isClosed = false;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -92,11 +94,14 @@ export class OpenFolder {
     }
   }
 
-  /** The memory to tell of: the shipped model's, or that of a user's model while only that one is being encoded. */
-  get shownMemory(): FolderMemory | undefined {
-    const isEncoding = (memory: FolderMemory) => memory.status.encoding !== null;
-    if (this.memory && isEncoding(this.memory)) return this.memory;
-    return [...this.#ownMemories.values()].find(isEncoding) ?? this.memory;
+  /**
+   * What to tell of the memory: of the shipped model's, of that of a user's model while only that one is being encoded, or of
+   * the one that was held; undefined where none is in use.
+   */
+  get memoryStatus(): MemoryStatus | undefined {
+    const statuses = [this.memory, ...this.#ownMemories.values()].flatMap((memory) => (memory ? [memory.status] : []));
+    const held = this.isEncodingPaused ? this.#held : undefined;
+    return statuses.find(({ encoding }) => encoding !== null) ?? this.memory?.status ?? held;
   }
 
   /** The memory of a user's model, opened when it is first asked for. */
@@ -110,8 +115,10 @@ export class OpenFolder {
   /** Gives the RAM of a model's memory back, without one the shipped model's; what is encoded stays on disk. */
   async closeMemory(model?: string): Promise<void> {
     const memory = model === undefined ? this.memory : this.#ownMemories.get(model);
-    if (model === undefined) this.memory = undefined;
-    else this.#ownMemories.delete(model);
+    if (model === undefined) {
+      this.#held = memory?.status;
+      this.memory = undefined;
+    } else this.#ownMemories.delete(model);
     await memory?.close();
   }
 

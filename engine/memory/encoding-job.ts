@@ -21,6 +21,8 @@ export interface EncodingDeps {
   readonly checkpoints: Checkpoints;
   /** Starts a session run when the model has nothing more urgent to do. Errors: cancelled. */
   readonly turn: <T>(run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  /** Waits while the work is held; what it works with may be given back meanwhile. */
+  readonly rest?: <T>(wait: () => Promise<T>) => Promise<T>;
   /** The text of a file if its bytes still have the hash, else undefined. */
   readonly read: (file: RepositoryFile) => Promise<string | undefined>;
   readonly log: (line: string) => void;
@@ -132,8 +134,10 @@ export class EncodingJob {
 
   async #turn<T>(run: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const startMs = performance.now();
+    const { rest = (wait) => wait() } = this.#deps;
     while (this.#paused) {
-      await Promise.race([this.#paused, aborted(signal)]);
+      const paused = this.#paused;
+      await rest(() => Promise.race([paused, aborted(signal)]));
       if (signal?.aborted) throw cancelled();
     }
     this.#pausedMs += performance.now() - startMs;

@@ -24,7 +24,7 @@ import { type PullResult, type PushResult, pullMemory, pushMemory, type ShareOpt
 import { SizedIndex } from "./sized-index.ts";
 
 /** The model that encodes, and when it may. */
-export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "tokenizer" | "turn"> {
+export interface MemoryModel extends Pick<EncodingDeps, "encoder" | "tokenizer" | "turn" | "rest"> {
   /** Identifies all that decides how a file's bytes are encoded. */
   readonly fingerprint: string;
   readonly shape: SegmentShape;
@@ -70,7 +70,7 @@ export class FolderMemory {
 
   /** Opens the memory of a folder, empty until the first `refresh`. Errors: no-access, disk-full. */
   constructor(root: string, model: MemoryModel, options: FolderMemoryOptions = {}) {
-    const { encoder, tokenizer, turn, fingerprint, shape, router } = model;
+    const { encoder, tokenizer, turn, rest, fingerprint, shape, router } = model;
     const {
       folder = "memory",
       dir = join(cacheDir(), folder),
@@ -81,7 +81,7 @@ export class FolderMemory {
     const memory = new RepositoryMemory(router, store, new SizedIndex(shape.routeSize));
     const checkpoints = new Checkpoints();
     this.memory = memory;
-    this.#deps = { memory, store, encoder, tokenizer, checkpoints, turn, read: folderReader(root), log };
+    this.#deps = { memory, store, encoder, tokenizer, checkpoints, turn, rest, read: folderReader(root), log };
   }
 
   get status(): MemoryStatus {

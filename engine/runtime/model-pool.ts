@@ -100,6 +100,17 @@ export class ModelPool {
     return this.#atWork(this.#slot(undefined), work);
   }
 
+  /** Waits inside `keep` for something that may take any time: meanwhile the model may be given back. */
+  async rest<T>(wait: () => Promise<T>): Promise<T> {
+    const slot = this.#slot(undefined);
+    this.#leaveWork(slot);
+    try {
+      return await wait();
+    } finally {
+      this.#beginWork(slot);
+    }
+  }
+
   /** Frees a model once its requests are through; the next request loads it anew. */
   async unload(path: string): Promise<void> {
     const slot = this.#slots.get(path);
@@ -141,17 +152,24 @@ export class ModelPool {
 
   /** Runs work during which the slot's model is not idle. */
   async #atWork<T>(slot: Slot, work: () => Promise<T>): Promise<T> {
-    slot.nAtWork++;
-    clearTimeout(slot.idleTimer);
+    this.#beginWork(slot);
     try {
       return await work();
     } finally {
-      slot.nAtWork--;
-      if (slot.nAtWork === 0 && !this.#closed) {
-        const isAtWork = () => slot.nAtWork > 0;
-        slot.idleTimer = setTimeout(() => void this.#unload(slot, isAtWork), this.#idleMs).unref();
-      }
+      this.#leaveWork(slot);
     }
+  }
+
+  #beginWork(slot: Slot): void {
+    slot.nAtWork++;
+    clearTimeout(slot.idleTimer);
+  }
+
+  #leaveWork(slot: Slot): void {
+    slot.nAtWork--;
+    if (slot.nAtWork > 0 || this.#closed) return;
+    const isAtWork = () => slot.nAtWork > 0;
+    slot.idleTimer = setTimeout(() => void this.#unload(slot, isAtWork), this.#idleMs).unref();
   }
 
   /** Frees a slot's model behind all that waits for it, unless it is wanted again by then. */

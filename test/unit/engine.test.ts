@@ -78,6 +78,20 @@ test("a model and its memories are given back when idle, and are there again for
   assert.equal((await engine.encode(folder))?.filesEncoded, 0);
 });
 
+test("encoding that is held keeps no model, and goes on when it may", async (context) => {
+  const fresh = realpathSync(folderWith({ "rye.py": "def sour(dough):\n    return dough * 2\n" }));
+  context.after(() => rmSync(fresh, { recursive: true }));
+  const engine = open(context, { idleMs: 50, encodesInBackground: true });
+  const memory = () => engine.status().memories[fresh];
+  engine.pauseEncoding(fresh, true);
+  await engine.index(fresh);
+  while (!memory()?.filesTotal) await delay(10);
+  while (engine.status().loadedModels.length > 0) await delay(10);
+  assert.deepEqual([memory().filesEncoded, memory().filesTotal, memory().isPaused], [0, 1, true]);
+  engine.pauseEncoding(fresh, false);
+  while ((memory()?.filesEncoded ?? 0) < 1) await delay(10);
+});
+
 test("a model whose files are deleted is used as long as it is loaded, and then said to be gone", async (context) => {
   const model = randomChatModel();
   context.after(() => rmSync(model, { recursive: true, force: true }));

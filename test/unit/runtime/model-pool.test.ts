@@ -92,6 +92,20 @@ test("a model is not idle while it works or is kept", async () => {
   assert.deepEqual(events, ["load undefined"]);
 });
 
+test("a model is idle while what keeps it rests", async () => {
+  const { events, pool } = poolOf({ idleMs: 1 });
+  const user = {};
+  await pool.use(user, undefined, PRIORITY.chat, nameOf);
+  await pool.keep(async () => {
+    await pool.rest(async () => {
+      while (pool.names().length > 0) await delay(5);
+    });
+    await pool.use(user, undefined, PRIORITY.chat, nameOf);
+    await delay(30);
+    assert.deepEqual(events, ["load undefined", "close undefined", "load undefined"]);
+  });
+});
+
 test("a closed pool frees its models and refuses work", async () => {
   const { events, pool } = poolOf();
   await pool.use({}, "one", PRIORITY.chat, nameOf);
