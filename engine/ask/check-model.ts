@@ -37,6 +37,7 @@ export async function checkModel(path: string, use: Use, { signal, onProgress }:
 /** Finds out which heads of a model need far tokens; false where it cannot be told. */
 async function splitHeads(path: string, use: Use): Promise<boolean> {
   return await use(withPlan(path, PROBING), async (model) => {
+    if (model.hasGates) return true;
     const gates = await gatesOf(model);
     if (gates && model.fingerprint) writeGates(model.fingerprint, gates);
     return gates !== undefined;

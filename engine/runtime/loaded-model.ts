@@ -21,6 +21,7 @@ import { measuredGates, probingPlan } from "./head-gates.ts";
 import { HybridDecoder } from "./hybrid.ts";
 import { HybridEncoder } from "./hybrid-encoder.ts";
 import { HybridReader } from "./hybrid-reader.ts";
+import { learnedGates } from "./learned-gates.ts";
 import type { DraftReader } from "./reader.ts";
 import { DEFAULT_READING, type Reading, readGates, readReading } from "./reading.ts";
 import type { SessionOptions } from "./session.ts";
@@ -39,6 +40,8 @@ export interface LoadedModel {
   readonly reading?: Reading;
   /** Identifies its weights. */
   readonly fingerprint?: string;
+  /** Whether the model came with learned gates: then none are estimated. */
+  readonly hasGates?: boolean;
   /** Of a model loaded for PROBING: how much each head needs far tokens, estimated from reading a text. */
   readonly estimateGates?: (ids: readonly number[]) => Promise<HeadGates>;
   close(): Promise<void>;
@@ -102,10 +105,11 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
   const { path, plan } = splitPlan(ref);
   const tokenizer = tokenizerOf(path);
   if (tokenizer === undefined) return loadHybrid(path, basename(path));
-  const { config, weights, close } = await openModel(path, work);
+  const { file, config, weights, close } = await openModel(path, work);
   try {
     const { fingerprint } = weights;
-    const gates = readGates(fingerprint);
+    const learned = await learnedGates(file, config, work);
+    const gates = learned ?? readGates(fingerprint);
     const found = readReading(fingerprint);
     const own = found && (found.plan !== "split" || gates) ? found : DEFAULT_READING;
     const reading: Reading = plan === undefined || plan === PROBING ? own : { ...own, plan };
@@ -125,6 +129,7 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
       encoder: new DecoderMemory({ config, weights, plan: attention, decoder, reader, tokenizer }),
       reading,
       fingerprint,
+      hasGates: learned !== undefined,
       estimateGates: (ids) => {
         reader.lend({});
         return measuredGates(decoder, config, ids, attention);

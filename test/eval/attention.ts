@@ -2,6 +2,9 @@
  * What leaving keys out costs a trained external model: stories260K, on text it wrote itself, the longest it can read.
  * Budgets are far below what the presets allow, since its context has only eight blocks.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { rankedGates } from "../../engine/attention/gates.ts";
 import {
   type AttentionPlan,
   BLOCK_TOKENS,
@@ -13,6 +16,7 @@ import {
 } from "../../engine/attention/plan.ts";
 import { type OpenModel, openModel } from "../../engine/models/open-model.ts";
 import type { DecoderConfig } from "../../engine/models/types.ts";
+import { packageRoot } from "../../engine/paths.ts";
 import { type OnShares, referenceLogits } from "../../engine/reference.ts";
 import { Decoder } from "../../engine/runtime/decoder.ts";
 import { DecoderReader } from "../../engine/runtime/decoder-reader.ts";
@@ -78,6 +82,12 @@ const METHODS: readonly Method[] = [
 /** What streaming heads see of a context of 512 tokens. */
 const SPAN = { sinks: 4, window: 64 };
 
+/** What `python -m training.gates` learned for the model with this span (LAB.md). */
+export function storiesGates(): HeadGates {
+  const path = join(packageRoot, "test", "eval", "stories260K-gates.json");
+  return (JSON.parse(readFileSync(path, "utf8")) as { gates: number[][] }).gates;
+}
+
 /** The heads stream whose gates lie below a half, or the others. */
 const streaming = (config: DecoderConfig, gates: HeadGates, which: "low" | "high"): AttentionPlan => ({
   ...exactPlan(config),
@@ -109,11 +119,16 @@ export async function evaluateAttention(path: string): Promise<Row[]> {
       const what = `attention mass in ${BUDGET} of 8 blocks / in the best ${BUDGET} of each layer`;
       rows.push(atLeast(`stories260K, ${name}: ${what}`, recalls.of(value, chosen), "", 0.9));
     }
-    const gates = await estimateGates(model, ids, { ...options, ...SPAN });
-    for (const which of ["low", "high"] as const) {
-      const { bits } = await bitsPerToken(model, streaming(model.config, gates, which), ids);
-      const what = `half of the heads streaming, those with ${which} estimated gates: cost`;
-      rows.push(told(`stories260K, ${what}`, bits - exact.bits, "bits/token"));
+    const gates = {
+      estimated: await estimateGates(model, ids, { ...options, ...SPAN }),
+      learned: rankedGates(storiesGates()),
+    };
+    for (const [how, some] of Object.entries(gates)) {
+      for (const which of ["low", "high"] as const) {
+        const { bits } = await bitsPerToken(model, streaming(model.config, some, which), ids);
+        const what = `half of the heads streaming, those with ${which} ${how} gates: cost`;
+        rows.push(told(`stories260K, ${what}`, bits - exact.bits, "bits/token"));
+      }
     }
     return rows;
   } finally {

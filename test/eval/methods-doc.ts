@@ -15,7 +15,13 @@ const METHODS: readonly Method[] = [
     name: "DuoAttention",
     place:
       "Heads that need no far tokens stream, and nothing of theirs is stored; gates learned, or estimated by reading a text.",
-    files: ["engine/attention/streaming.ts", "engine/attention/gates.ts", "engine/runtime/head-gates.ts"],
+    files: [
+      "engine/attention/streaming.ts",
+      "engine/attention/gates.ts",
+      "engine/runtime/head-gates.ts",
+      "engine/runtime/learned-gates.ts",
+      "engine/training/gates.py",
+    ],
     rows: ["stories260K, half of the heads", "stories260K, text among others: the same"],
   },
   {
