@@ -35,6 +35,9 @@ export interface ClientEvents {
 
 export interface ClientOptions extends EngineCommand, ClientEvents {}
 
+/** Cancelling takes effect between two runs of a model, of which a large one's take a while. */
+const CLEAR_MS = 15_000;
+
 export class EngineClient {
   readonly #link: EngineLink;
   readonly #connection: MessageConnection;
@@ -123,6 +126,19 @@ export class EngineClient {
 
   /** Lets the engine finish and end, whoever uses it; ends it by force if it does not within `graceMs`. */
   async end(graceMs = 3000): Promise<void> {
+    await this.#last(graceMs, () => this.#connection.sendRequest(requests.shutdown).catch(() => {}));
+  }
+
+  /**
+   * Has the engine set all stores aside and end, whoever uses it. Errors: no-access and others where they cannot be
+   * renamed; the engine ends all the same.
+   */
+  async clearStores(): Promise<void> {
+    await this.#last(CLEAR_MS, () => this.#connection.sendRequest(requests.clearStores));
+  }
+
+  /** Sends the last request, after which the engine ends. */
+  async #last(graceMs: number, send: () => Promise<unknown>): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
     clearTimeout(this.#silence);
@@ -131,9 +147,14 @@ export class EngineClient {
       this.#gone = resolve;
     });
     const force = setTimeout(() => this.#link.kill(this.#pid), graceMs);
-    await this.#connection.sendRequest(requests.shutdown).catch(() => {});
-    await gone;
-    clearTimeout(force);
+    try {
+      await send();
+    } catch (error) {
+      throw this.#lost ?? asLongsightError(error);
+    } finally {
+      await gone;
+      clearTimeout(force);
+    }
   }
 
   /** Writes what the engine asks for, with the writer that came along with its request. */

@@ -192,7 +192,7 @@ const GENERATED_TOKENS = 256;
 
 export class Engine {
   readonly #shared: Shared;
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(options: EngineOptions = {}, shared = share(options)) {
     this.#shared = shared;
@@ -424,9 +424,12 @@ export class Engine {
   }
 
   /** Closes what only this user has open, with the last user everything; what is at work fails or finishes first. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     const { users, folders, models } = this.#shared;
     users.delete(this);
     models.leave(this);
@@ -555,7 +558,7 @@ export class Engine {
 
   #open(folder: string): OpenFolder {
     // A call that goes on after its user has left must not open anything anew.
-    if (this.#isClosed) throw new LongsightError("engine-lost", "The engine is closing; start it anew.");
+    if (this.#closing) throw new LongsightError("engine-lost", "The engine is closing; start it anew.");
     return this.#shared.folders.open(folder, this);
   }
 }

@@ -73,6 +73,11 @@ export const requests = {
   /** Finds out how a model reads repositories best on this machine, and has it do so: minutes. */
   checkModel: request<{ path: string }, CheckReport>("checkModel"),
   inspect: request<{ path: string }, InspectResult>("inspect"),
+  /**
+   * Sets all stores aside, beside where they lay (`setAsidePrefix`), while nobody else can use them: what runs is cancelled for all
+   * clients, and the process ends. Whoever asks for an engine next gets one with empty stores.
+   */
+  clearStores: new RequestType0<null, ErrorData>("clearStores"),
   /** Finishes what runs, closes the stores and answers; the process then ends, for all its clients. */
   shutdown: new RequestType0<null, ErrorData>("shutdown"),
 } as const;
@@ -97,3 +102,6 @@ export const notifications = {
 
 /** Counts of long work and pieces of streamed text, both under the request's progress token. */
 export const progress = new ProgressType<Progress>();
+
+/** What the names of stores that were set aside begin with; they lie beside the cache folder. */
+export const setAsidePrefix = (cacheFolder: string) => `${cacheFolder}-cleared-`;

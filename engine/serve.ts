@@ -1,4 +1,5 @@
 /** Answers the requests of one client over its connection, with an engine of the client's own. */
+import { renameSync } from "node:fs";
 import {
   type CancellationToken,
   CancellationTokenSource,
@@ -7,7 +8,8 @@ import {
   ResponseError,
 } from "vscode-jsonrpc/node";
 import type { Engine, Progress, Work } from "./engine.ts";
-import { LongsightError } from "./errors.ts";
+import { fileError, LongsightError } from "./errors.ts";
+import { cacheDir } from "./paths.ts";
 import {
   type EngineRequest,
   type ErrorData,
@@ -16,6 +18,7 @@ import {
   progress,
   type Reporting,
   requests,
+  setAsidePrefix,
   write,
   writing,
 } from "./protocol.ts";
@@ -29,11 +32,16 @@ export interface ServeOptions {
   readonly onShutdown: () => void;
   /** Closes everything, also what belongs to other clients. */
   readonly closeAll: () => Promise<void>;
+  /** Takes leave of all other clients, whose requests are cancelled. */
+  readonly leaveOthers?: () => void;
 }
+
+/** An answer needs so long to leave before the process ends, in ms. */
+const ANSWER_MS = 100;
 
 /** Answers a client until it is gone; then its requests are cancelled, and what only it had open is closed. */
 export async function serve(connection: MessageConnection, engine: Engine, options: ServeOptions): Promise<void> {
-  const { onGreeting, onShutdown, closeAll } = options;
+  const { onGreeting, onShutdown, closeAll, leaveOthers } = options;
   const client = new ServedClient(connection);
   client.handle(requests.initialize, async (greeting) => {
     const { protocolVersion } = greeting;
@@ -64,6 +72,14 @@ export async function serve(connection: MessageConnection, engine: Engine, optio
   connection.onRequest(requests.shutdown, async () => {
     await closeAll();
     setImmediate(onShutdown);
+    return null;
+  });
+  connection.onRequest(requests.clearStores, async () => {
+    leaveOthers?.();
+    client.cancel();
+    await closeAll();
+    setTimeout(onShutdown, ANSWER_MS);
+    setAside(cacheDir());
     return null;
   });
   const gone = new Promise<void>((resolve) => connection.onClose(resolve));
@@ -109,10 +125,15 @@ class ServedClient {
     );
   }
 
-  /** Cancels what the client had asked for. */
+  /** Cancels what the client has asked for. */
+  cancel(): void {
+    for (const abort of this.#underWay) abort.abort();
+  }
+
+  /** The client is gone. */
   leave(): void {
     this.#isGone = true;
-    for (const abort of this.#underWay) abort.abort();
+    this.cancel();
     // Fails what is asked of the client.
     this.#connection.dispose();
   }
@@ -136,6 +157,15 @@ class ServedClient {
       signal?.removeEventListener("abort", abort);
       source.dispose();
     }
+  }
+}
+
+/** Errors: LongsightError where the folder cannot be renamed; one that is not there is as good as cleared. */
+function setAside(cacheFolder: string): void {
+  try {
+    renameSync(cacheFolder, setAsidePrefix(cacheFolder) + process.pid);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ENOENT") throw asResponseError(fileError(error, cacheFolder));
   }
 }
 

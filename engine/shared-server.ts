@@ -43,9 +43,9 @@ export function serveShared({ address, lock, lingerMs = LINGER_MS }: SharedServe
 
   const engine = new Engine({ encodesInBackground: true });
   const engines = new Set([engine]);
-  const clients = new Set<MessageConnection>();
+  const clients = new Map<MessageConnection, Socket>();
   const toAll = (send: (client: MessageConnection) => Promise<void>) => {
-    for (const client of clients) void send(client).catch(() => {});
+    for (const client of clients.keys()) void send(client).catch(() => {});
   };
   console.log =
     console.info =
@@ -81,11 +81,15 @@ export function serveShared({ address, lock, lingerMs = LINGER_MS }: SharedServe
     socket.on("error", () => {});
     const client = createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket));
     client.onError(() => {});
-    clients.add(client);
+    clients.set(client, socket);
     client.onClose(() => clients.delete(client));
     const own = engine.join();
     engines.add(own);
-    await serve(client, own, { onShutdown: exit, closeAll }).catch(console.error);
+    const leaveOthers = () => {
+      server.close();
+      for (const other of clients.values()) if (other !== socket) other.destroy();
+    };
+    await serve(client, own, { onShutdown: exit, closeAll, leaveOthers }).catch(console.error);
     engines.delete(own);
     if (clients.size === 0) waitForClients();
   };

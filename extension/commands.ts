@@ -1,5 +1,4 @@
 /** The commands of the palette and of the status bar's menu. */
-import { rm } from "node:fs/promises";
 import * as vscode from "vscode";
 import { sizeText } from "../webview/amounts.ts";
 import { folderBytes } from "./diagnostics/facts.ts";
@@ -61,9 +60,11 @@ async function clearStores(engine: EngineHost, indexes: Indexes): Promise<void> 
   const detail = l10n.t("{0} on disk. Open folders are indexed anew; nothing of yours is lost.", size);
   const message = l10n.t("Delete all indexes and memories?");
   if ((await vscode.window.showWarningMessage(message, { modal: true, detail }, clear)) !== clear) return;
-  await engine.end();
-  await rm(engine.cacheFolder, { recursive: true, force: true });
-  await indexes.updateAll();
+  try {
+    await engine.clearStores();
+  } finally {
+    await indexes.updateAll();
+  }
 }
 
 async function showMenu(indexes: Indexes, encoding: Encoding): Promise<void> {

@@ -2,10 +2,12 @@
  * The engine process as the extension sees it: the one of all windows, started when first needed, started anew when lost,
  * asked by typed requests. Every request leaves a trace.
  */
-import { join } from "node:path";
+import { readdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client.ts";
 import { LongsightError } from "../engine/errors.ts";
+import { setAsidePrefix } from "../engine/protocol.ts";
 import { shareEngine } from "../engine/shared-client.ts";
 import { log } from "./log.ts";
 import { requireEngine } from "./platform.ts";
@@ -99,9 +101,32 @@ export class EngineHost implements vscode.Disposable {
       .catch(() => {});
   }
 
+  /**
+   * Deletes all stores while no window can use them; the engine ends, and the next request of any window starts one with
+   * empty stores. Errors: LongsightError.
+   */
+  async clearStores(): Promise<void> {
+    const client = await this.#start();
+    try {
+      void this.#forget();
+      await client.clearStores();
+    } finally {
+      await this.#deleteSetAside();
+    }
+  }
+
   dispose(): void {
     void this.leave();
     this.#changed.dispose();
+  }
+
+  /** Deletes what was set aside, now or by a window that was closed before it had deleted all. */
+  async #deleteSetAside(): Promise<void> {
+    const prefix = setAsidePrefix(this.#cacheFolder);
+    for (const name of await readdir(dirname(prefix))) {
+      const path = join(dirname(prefix), name);
+      if (path.startsWith(prefix)) await rm(path, { recursive: true, force: true });
+    }
   }
 
   #forget(): Promise<EngineClient> | undefined {

@@ -15,10 +15,16 @@ export class Indexes implements vscode.Disposable {
   constructor(engine: EngineHost) {
     this.#engine = engine;
     this.#follow();
-    this.#listener = vscode.workspace.onDidChangeWorkspaceFolders(() => {
-      this.#follow();
-      if (settings.indexOnOpen()) void this.updateAll();
-    });
+    this.#listener = vscode.Disposable.from(
+      vscode.workspace.onDidChangeWorkspaceFolders(() => {
+        this.#follow();
+        if (settings.indexOnOpen()) void this.updateAll();
+      }),
+      // Another window has restarted the engine, or cleared what it had stored; or it broke down.
+      engine.onDidChangeState((state) => {
+        if (state === "lost") void this.#recover();
+      }),
+    );
   }
 
   /** Grows whenever an index has been brought up to date. */
@@ -39,6 +45,11 @@ export class Indexes implements vscode.Disposable {
   /** Brings those indexes up to date that are not; `isAsked`: the user wants it now. */
   async updateAll(isAsked = false): Promise<void> {
     await Promise.all(this.all().map((index) => index.update(isAsked)));
+  }
+
+  /** Has the next engine take up what the lost one had; encoding goes on behind that. */
+  async #recover(): Promise<void> {
+    await Promise.all(this.all().map((index) => (index.state.kind === "ready" ? index.update() : undefined)));
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 /** One engine for several windows, played by several clients. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,7 +11,7 @@ import type { EngineClient } from "../../engine/client.ts";
 import type { LongsightError } from "../../engine/errors.ts";
 import { meetingPlace } from "../../engine/meeting-place.ts";
 import { packageRoot } from "../../engine/paths.ts";
-import { requests } from "../../engine/protocol.ts";
+import { requests, setAsidePrefix } from "../../engine/protocol.ts";
 import { type ShareOptions, shareEngine } from "../../engine/shared-client.ts";
 import { cacheEnv, folderWith, PROJECT } from "./run-cli.ts";
 
@@ -170,6 +170,45 @@ test("an engine that is ended by one window is lost for the others", async (cont
   await until(() => lost.length === 1);
   await assert.rejects(two.request(requests.status, {}), /restarted by another window/);
   await until(() => !isAlive(pidOf(one)));
+});
+
+test("stores are cleared for all windows, whatever they do, and both go on with new ones", async (context) => {
+  const { open, shared } = machine(context);
+  const lost: LongsightError[] = [];
+  const [one, two] = [await open(), await open({ onLost: (reason) => void lost.push(reason) })];
+  await one.request(requests.index, { folder });
+  await two.request(requests.index, { folder: other });
+  const writing = two.request(requests.generate, { prompt: "def ", maxTokens: 100_000 });
+  const stopped = assert.rejects(writing, /restarted by another window/);
+  await delay(200);
+  await one.clearStores();
+  await stopped;
+  await until(() => lost.length === 1 && !isAlive(pidOf(two)));
+  const [aside, ...more] = readdirSync(dirname(shared.cacheFolder)).filter((name) =>
+    join(dirname(shared.cacheFolder), name).startsWith(setAsidePrefix(shared.cacheFolder)),
+  );
+  assert.ok(aside);
+  assert.deepEqual(more, []);
+  context.after(() => rmSync(join(dirname(shared.cacheFolder), aside), { recursive: true }));
+  assert.equal(existsSync(shared.cacheFolder), false);
+  const [three, four] = await Promise.all([open(), open()]);
+  assert.equal(three.pid, four.pid);
+  const results = await Promise.all([
+    three.request(requests.index, { folder }),
+    four.request(requests.index, { folder: other }),
+  ]);
+  assert.deepEqual(
+    results.map(({ indexed, files }) => indexed - files),
+    [0, 0],
+  );
+});
+
+test("a store that is not there is as good as cleared", async (context) => {
+  const { open, shared } = machine(context);
+  const window = await open();
+  rmSync(shared.cacheFolder, { recursive: true, force: true });
+  await window.clearStores();
+  assert.equal(existsSync(shared.cacheFolder), false);
 });
 
 const own = async (open: ReturnType<typeof machine>["open"], reason: RegExp): Promise<void> => {
