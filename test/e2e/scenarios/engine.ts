@@ -40,6 +40,25 @@ export async function engine(context: TestContext, workbench: Workbench): Promis
     await workbench.waitUntilIndexed();
   });
 
+  await context.test("stores are cleared for two windows at once, and both index their folder anew", async () => {
+    const second = await workbench.secondWindow();
+    await second.locator('.statusbar-item[aria-label*="up to date"]').waitFor();
+    const nFiles = indexedFiles(workbench);
+    const nWhole = () => indexings(workbench).filter((nTakenUp) => nTakenUp === nFiles).length;
+    const [nWholeBefore, known] = [nWhole(), new Set(enginePids(workbench))];
+    await workbench.command("Longsight: Delete All Indexes and Memories", true);
+    await workbench.page.locator(".monaco-dialog-box .dialog-buttons a", { hasText: "Delete" }).click();
+    // Whichever window comes first finds an empty store; both find the same engine.
+    await until(() => nWhole() > nWholeBefore);
+    const fresh = () => enginePids(workbench).filter((pid) => !known.has(pid));
+    await until(() => fresh().length === 2);
+    assert.equal(new Set(fresh()).size, 1);
+    await second.locator('.statusbar-item[aria-label*="up to date"]').waitFor();
+    await workbench.waitUntilIndexed();
+    await second.goto("about:blank");
+    await second.close();
+  });
+
   await context.test("a window that is loaded anew finds its engine again", async () => {
     const pid = enginePids(workbench).at(-1)!;
     const nStarts = enginePids(workbench).length;
@@ -62,6 +81,11 @@ function enginePids(workbench: Workbench): number[] {
 
 function indexedFiles(workbench: Workbench): number {
   return Number([...workbench.log().matchAll(/(\d+) files in the index/g)].at(-1)?.[1]);
+}
+
+/** How many files each indexing has taken up; those of one window after those of the other. */
+function indexings(workbench: Workbench): number[] {
+  return [...workbench.log().matchAll(/files in the index, (\d+) taken up/g)].map(([, n]) => Number(n));
 }
 
 function isRunning(pid: number): boolean {

@@ -1,6 +1,6 @@
 /** What goes wrong around the engine is one sentence, and the editor goes on. */
 import assert from "node:assert/strict";
-import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type * as vscode from "vscode";
@@ -99,4 +99,15 @@ test("a storage that cannot be written fails the index, completions go on withou
   rmSync(storage);
   await index.update(true);
   assert.equal(index.state.kind, "ready", "put right, it works");
+});
+
+test("cleared stores are deleted, with what an earlier clearing left, and the next request finds empty ones", async (context) => {
+  const { host, storage } = install(context);
+  const folder = open(context);
+  await host.request(requests.index, { folder });
+  mkdirSync(join(storage, "cache-cleared-1"));
+  await host.clearStores();
+  assert.deepEqual(readdirSync(storage), []);
+  const { indexed, files } = await host.request(requests.index, { folder });
+  assert.equal(indexed, files);
 });
