@@ -4,16 +4,22 @@ import { type Row, rowsAsMarkdown } from "./rows.ts";
 
 const HEAD = `# Benchmarks
 
-Written by \`npm run bench\`. Where two sides are compared they take turns, so that other work on the machine falls on both; the value is
-then the median of all rounds, and half of the rounds lie between the two numbers beside it.
+Written by \`npm run bench\`. Where two sides are compared they take turns, so that other work on the machine falls on both. Values of
+rounds are their median, ratios those of the medians; of the rounds, or of each round's ratio, half lie between the two numbers beside them.
 `;
 
-/** The machine, and what else it was doing. */
-export function machine(): string {
+/** A machine whose threads have more to do than this does not tell how two programs compare. */
+const BUSY_SHARE = 0.5;
+
+/** The machine, and what else it was doing: `load` is how many threads wanted to run. */
+export function machine(load = loadavg()[0]): string {
+  const nThreads = cpus().length;
   const model = cpus()[0]?.model.trim() ?? "an unknown processor";
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
-  const load = loadavg()[0].toFixed(1);
-  return `${cpus().length} threads of ${model}, ${memory}, ${platform()} ${release()}, Node ${process.version}; load when it began: ${load}.`;
+  const where = `${nThreads} threads of ${model}, ${memory}, ${platform()} ${release()}, Node ${process.version}`;
+  const what = `${where}; load when it began: ${load.toFixed(1)}.`;
+  if (load <= BUSY_SHARE * nThreads) return what;
+  return `${what} **It did other work too**: all times are too long, and those of llama.cpp, whose threads wait awake for each other, much more so than ours, so that ratios over it are too high.`;
 }
 
 /** The page with a benchmark's section written anew; `old` is the page before, empty at first. */

@@ -23,5 +23,6 @@ test("a benchmark replaces its own section and leaves the others", () => {
 });
 
 test("the machine is named with its threads, memory and load", () => {
-  assert.match(machine(), /\d+ threads of .+, \d+ GiB, .+ Node v\d+.*load when it began: [\d.]+\.$/);
+  assert.match(machine(0.1), /\d+ threads of .+, \d+ GiB, .+ Node v\d+.*load when it began: 0\.1\.$/);
+  assert.match(machine(1000), /load when it began: 1000\.0\. \*\*It did other work too\*\*/);
 });
