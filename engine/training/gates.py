@@ -185,7 +185,7 @@ def files_of(folder: Path) -> list[Path]:
     return [folder / "config.json", *(folder / name for name in sorted(set(shards)))]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a folder with config.json and safetensors")
     parser.add_argument("--text", help="a folder of code to hide things in; without it the model writes its own text")
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--needles", type=int, default=10)
     parser.add_argument("--weight", type=float, default=0.02, help="of the mean gate, against the distance: more closes more heads")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     folder, rng = Path(args.model), np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)
     model, span = load(args.model), Span(args.sinks, args.window)

@@ -1,13 +1,19 @@
 """Learning which heads need far tokens: the mixture is what it says, and learning finds the heads that do."""
 
+import json
+import shutil
+import tempfile
 import unittest
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from training.gates import Span, content_hash, files_of, hidden, learn, loss_of, rate, sample, streaming_mask
+from training.gates import NAME, Coded, Span, content_hash, files_of, hidden, learn, loss_of, main, rate, sample, streaming_mask
 
 ROOT = Path(__file__).parents[3]
 SPAN = Span(2, 5)
@@ -107,6 +113,27 @@ class Learning(unittest.TestCase):
         gates = learn(model, Texts(), np.random.default_rng(0), span=SPAN, lengths=(60, 80), n_steps=120, n_needles=4, weight=0.01, log=lambda _: None)
         self.assertEqual([gates[0, 1].item(), gates[1, 0].item()], [0, 0])
         self.assertGreater(min(gates[0, 0].item(), gates[1, 1].item()), 0.5)
+
+    def test_a_checkpoint_with_a_tokenizer_is_asked_about_code_and_gets_its_gates(self):
+        shipped = ROOT / "engine" / "models" / "default" / "tokenizer.json"
+        with tempfile.TemporaryDirectory() as folder:
+            tokenizer = Tokenizer.from_file(str(shipped))
+            LlamaForCausalLM(LlamaConfig(**{**SHAPE, "vocab_size": tokenizer.get_vocab_size()}, max_position_embeddings=256)).save_pretrained(folder)
+            shutil.copy(shipped, folder)
+            source = Coded(tokenizer, str(ROOT / "engine" / "training"), np.random.default_rng(0))
+            ids, tail = sample(source, np.random.default_rng(0), 400, 2)
+            text, asked = tokenizer.decode(ids[:tail]), tokenizer.decode(ids[tail:]).strip().split("\n\n")
+            self.assertEqual(len(asked), 2)
+            for line in asked:
+                self.assertRegex(line, r'^const [A-Z]+_[A-Z]+_[A-Z]+ = "([a-z]+ ){5}[a-z]+";$')
+                self.assertIn(line, text)
+            options = ["--text", str(ROOT / "engine" / "training"), "--steps", "2", "--sinks", "4", "--window", "32", "--needles", "1"]
+            with redirect_stdout(StringIO()):
+                main([folder, *options])
+            written = json.loads((Path(folder) / NAME).read_text())
+            self.assertEqual(written["model"], content_hash(files_of(Path(folder))))
+            self.assertEqual([len(layer) for layer in written["gates"]], [2, 2])
+            self.assertTrue(all(0.9 < gate < 1 for layer in written["gates"] for gate in layer))
 
     def test_the_name_of_a_model_is_the_engine_s(self):
         folder = ROOT / "test" / "fixtures" / "models" / "llama"
