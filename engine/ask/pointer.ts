@@ -3,8 +3,8 @@
  * (Pointer Networks, arXiv 1506.03134). engine/training/pointer.py defines and trains it; here only its first choice is
  * made. It knows no order: candidates in another order get the same numbers.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readTensors, type Tensors } from "../models/shipped-tensors.ts";
 import { defaultModelDir } from "../paths.ts";
 import { type Candidates, QUERY_FEATURES, UNIT_FEATURES } from "./candidates.ts";
 
@@ -13,8 +13,6 @@ const BOUND = 10;
 const HEADS = 4;
 const LAYERS = 2;
 const NORM_EPS = 1e-5;
-
-type Tensors = ReadonlyMap<string, Float32Array>;
 
 export interface Pointed {
   /** By unit: how likely it is chosen first. */
@@ -118,19 +116,6 @@ export class Pointer {
 }
 
 let shipped: Pointer | undefined;
-
-/** The float32 tensors of a safetensors file that ships with the package. */
-function readTensors(path: string): Tensors {
-  const bytes = readFileSync(path);
-  const start = 8 + Number(bytes.readBigUInt64LE());
-  const { __metadata__, ...header } = JSON.parse(bytes.toString("utf8", 8, start));
-  return new Map(
-    Object.entries(header as Record<string, { data_offsets: [number, number] }>).map(([name, { data_offsets }]) => {
-      const [from, to] = data_offsets.map((offset) => start + offset);
-      return [name, new Float32Array(Uint8Array.from(bytes.subarray(from, to)).buffer)];
-    }),
-  );
-}
 
 /** x [n, cols] times the transpose of w [rows, cols]. */
 function product(x: Float32Array, w: Float32Array, cols: number): Float32Array {

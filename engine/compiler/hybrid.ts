@@ -4,7 +4,8 @@
  *
  * decoder: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; bias_start and
  * bias_end int64 [2] (windowBiasRange); for every retrieval layer memory.<layer>.keys and .values [nMemory, headSize]
- * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize]; query.<layer> [1, n, routeSize], the routing queries of
+ * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize] and the hidden vectors [1, nRows, hiddenSize] they are made
+ * of; query.<layer> [1, n, routeSize], the routing queries of
  * single tokens, whose mean's direction is a group's query; heads.<layer> [at most routeGroup, nHeads, headSize], the last
  * tokens' own queries with the score scale multiplied in; attention.<layer> [nHeads, nMemory + ...], of the last token, memory
  * first (windowAttention).
@@ -80,7 +81,7 @@ class HybridCompiler {
 
   decoder(maxTokens: number): OnnxModel {
     const graph = this.#graph;
-    const { layers, vocabSize, normEps } = this.#config;
+    const { layers, vocabSize, hiddenSize, normEps } = this.#config;
     const rows = graph.input("rows", "int64", ["nRows"]);
     const range = {
       start: graph.input("bias_start", "int64", [2]),
@@ -100,6 +101,8 @@ class HybridCompiler {
         [u] = addRmsNorm(graph, pick(h), pick(delta), gain, normEps);
       }
     }
+    graph.nodes("Identity", [u], ["hidden"]);
+    graph.output({ name: "hidden" }, "float32", [1, "nRows", hiddenSize]);
     const logits = this.#product(u, "output", [this.#weights.matrix("token_embd")], "logits");
     graph.output(logits, "float32", [1, "nRows", vocabSize]);
     return this.#finish("decoder");

@@ -32,6 +32,8 @@ export interface ReadOptions {
 export interface ReadResult {
   /** [nRows, vocabSize] of the last tokens, valid until the next call. */
   readonly logits: Float32Array;
+  /** [nRows, hiddenSize] that the logits are made of. */
+  readonly hidden: Float32Array;
   /** Per retrieval layer the routing queries of the last run's tokens, [n, routeSize]: see groupQuery. */
   readonly queries: ReadonlyMap<number, Float32Array>;
   /**
@@ -120,13 +122,19 @@ export class HybridDecoder {
       ...state.inputs(),
     };
     const names = this.#retrievalLayers.flatMap((layer) => [`query.${layer}`, `heads.${layer}`, `attention.${layer}`]);
-    const fetches = { logits: null, ...Object.fromEntries(names.map((name) => [name, null])), ...state.outputs(n) };
+    const fetches = {
+      logits: null,
+      hidden: null,
+      ...Object.fromEntries(names.map((name) => [name, null])),
+      ...state.outputs(n),
+    };
     const results = await this.#session.run(feeds, fetches);
     state.advance(n);
     const byLayer = (name: string) =>
       new Map(this.#retrievalLayers.map((layer) => [layer, results[`${name}.${layer}`].data as Float32Array]));
     return {
       logits: results.logits.data as Float32Array,
+      hidden: results.hidden.data as Float32Array,
       queries: byLayer("query"),
       heads: byLayer("heads"),
       attention: byLayer("attention"),

@@ -16,6 +16,7 @@ import { evaluateNotFound, formatNotFound } from "./not-found.ts";
 import { evaluatePlaced } from "./placed.ts";
 import { evaluateRetrieval, formatRetrieval } from "./retrieval.ts";
 import { evaluateSyntheticMethods } from "./synthetic-methods.ts";
+import { evaluateWorkspaceMemory } from "./workspace-methods.ts";
 
 /** The parts of `methods`; `path` is stories260K's folder. */
 const METHODS: Readonly<Record<string, (path: string) => Promise<Row[]>>> = {
@@ -23,6 +24,7 @@ const METHODS: Readonly<Record<string, (path: string) => Promise<Row[]>>> = {
   placed: evaluatePlaced,
   memory: evaluateMemoryMethods,
   synthetic: evaluateSyntheticMethods,
+  workspace: evaluateWorkspaceMemory,
 };
 
 const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [--limit N] [--json]
