@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openHybrid } from "../../../engine/models/hybrid.ts";
 import { MEMORY_CLASSES } from "../../../engine/models/hybrid-config.ts";
+import { expanded } from "../../../engine/models/quantise.ts";
 import { HybridReference } from "../../../engine/reference-hybrid.ts";
 import { groupQuery, HybridDecoder, type MemoryTokens } from "../../../engine/runtime/hybrid.ts";
 import { argmax, assertClose } from "../close.ts";
@@ -65,6 +66,23 @@ test("with inputs rounded to int8 the default model says nearly the same", { ski
     assert.ok(divergence > 0 && divergence < 0.004, `${name}: ${divergence} bits`);
   }
   await Promise.all([exact.close(), rounded.close()]);
+});
+
+test("logits are made of the hidden vectors that come with them", async () => {
+  const model = openHybrid(fixture.folder);
+  const decoder = await HybridDecoder.open(model, options);
+  const { logits, hidden } = await decoder.read(decoder.start(), [3, 1, 4, 1, 5], { nRows: 3 });
+  const { hiddenSize: d, vocabSize } = model.config;
+  const { data } = expanded(model.weights.matrix("token_embd"));
+  assert.equal(hidden.length, 3 * d);
+  const made = Float32Array.from(logits, (_, at) => {
+    const [row, token] = [Math.floor(at / vocabSize), at % vocabSize];
+    let sum = 0;
+    for (let i = 0; i < d; i++) sum += hidden[row * d + i] * data[token * d + i];
+    return sum;
+  });
+  assertClose(logits, [...made], 1e-4, "logits");
+  await decoder.close();
 });
 
 test("what heads ask memory for explains the attention they pay it", async () => {

@@ -8,7 +8,7 @@ import torch
 
 from training.hull import HullNet, area, hull, is_simple
 from training.pointer import STOP, Pointer, PointerHead, beam, forced, greedy, log_probabilities, unordered_loss, with_stop
-from training.pointer_train import by_chosen, collate, prepared
+from training.pointer_train import by_chosen, collate, place_loss, places, prepared, spans_of
 
 
 def head(seed: int = 0) -> PointerHead:
@@ -144,3 +144,28 @@ class Questions(unittest.TestCase):
         self.assertAlmostEqual(by_chosen(case, np.array([True, True, False, False]), 0), 2 * 5 / (10 + 8))
         self.assertEqual(by_chosen(case, np.array([True, True, False, False]), 1), 0)
         self.assertAlmostEqual(by_chosen(case, np.array([False, False, False, True]), 1), 2 * 2 / (2 + 8))
+
+    def test_places_hold_what_their_units_hold(self):
+        batch = [prepared(self.CASE), prepared(self.CASE | {"features": [[3.0, 4]], "units": [[0, 1, 1]]})]
+        spans = spans_of(batch)
+        self.assertEqual(spans.tolist(), [[0, 0, 0, 1], [0, -1, -1, -1]])
+        torch.manual_seed(0)
+        u = torch.randn(2, 5)
+        scores, mask = places(u, spans)
+        self.assertEqual(mask.tolist(), [[True, True, True], [True, True, False]])
+        by_unit = log_probabilities(u, with_stop(spans >= 0)).exp()
+        by_place = log_probabilities(scores, mask).exp()
+        torch.testing.assert_close(by_place[0], torch.stack([by_unit[0, 0], by_unit[0, 1:4].sum(), by_unit[0, 4]]))
+        torch.testing.assert_close(by_place[1], torch.stack([by_unit[1, 0], by_unit[1, 1], torch.tensor(0.0)]))
+
+    def test_perturbed_places_are_worse_and_unperturbed_ones_the_same(self):
+        batch = [prepared(self.CASE), prepared(self.CASE | {"units": [[0, 4, 0], [0, 6, 0], [0, 5, 0], [1, 2, 0]]})]
+        torch.manual_seed(0)
+        net, arrays, spans = PointerHead(f=2, q=1, d=8, layers=1, heads=2), collate(batch), spans_of(batch)
+        plain = place_loss(net, arrays, spans, "at", 0.0)
+        e, h = net.encode(*arrays[:3])
+        scores, mask = places(net.pointer.scores(net.pointer.keys(e), h), spans)
+        # The first question's both places are right, the second's is "none".
+        right = torch.tensor([[False, True, True], [True, False, False]])
+        torch.testing.assert_close(plain, unordered_loss(log_probabilities(scores, mask), right))
+        self.assertTrue((place_loss(net, arrays, spans, "at", 0.5) > plain).all())
