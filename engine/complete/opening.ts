@@ -10,7 +10,10 @@ import { type Likely, mixed, softmax } from "./mixture.ts";
 /** The last piece of a text, as the default model's tokenizer cuts texts, where it may go on: not line starts and digits. */
 const PIECE = /(?:(?:(?<=\S[ \t]*) |(?<!_)_)?\p{L}+|(?<=\S[ \t]*) |(?:(?<=\S[ \t]*) )?[^\s\p{L}\p{N}_]+|_+)$/u;
 
-/** Longer pieces are ornaments. */
+/**
+ * In characters, and in tokens: longer pieces are ornaments, or sentences without spaces that the model has no words for. The
+ * logits behind each token of a piece and of a draft come from one run.
+ */
 const MAX_PIECE = 40;
 
 /** What is taken back: tokens of the prompt's end, maybe none, and their bytes. */
@@ -32,7 +35,8 @@ export function openingOf(tokenizer: Tokenizer, ids: readonly number[], prefix: 
   const text = PIECE.exec(prefix.slice(-MAX_PIECE - 1))?.[0] ?? "";
   const piece = text.length > MAX_PIECE ? [] : tokenizer.encode(text, { continues: true });
   const start = ids.length - piece.length;
-  if (piece.length === 0 || !piece.every((id, i) => id === ids[start + i])) return NO_PIECE;
+  if (piece.length === 0 || piece.length > MAX_PIECE) return NO_PIECE;
+  if (!piece.every((id, i) => id === ids[start + i])) return NO_PIECE;
   return { piece, bytes: new TextEncoder().encode(text) };
 }
 

@@ -88,11 +88,15 @@ export class HybridDecoder {
       );
     }
     const memory = this.#memoryInputs(options.memory);
-    for (let start = 0; start < ids.length; start += MAX_RUN_TOKENS) {
+    const { nRows = 1 } = options;
+    if (nRows > MAX_RUN_TOKENS) throw new Error(`${nRows} rows are more than one run's`);
+    for (let start = 0, end = 0; start < ids.length; start = end) {
       await betweenRuns(options.signal);
-      const part = ids.slice(start, start + MAX_RUN_TOKENS);
-      const isLast = start + part.length === ids.length;
-      const result = await this.#run(state, part, isLast ? (options.nRows ?? 1) : 0, memory);
+      end = start + MAX_RUN_TOKENS;
+      // All rows that are wanted belong to the last run.
+      end = end >= ids.length ? ids.length : Math.min(end, ids.length - nRows);
+      const isLast = end === ids.length;
+      const result = await this.#run(state, ids.slice(start, end), isLast ? nRows : 0, memory);
       if (isLast) return result;
     }
     throw new LongsightError("bad-input", "There are no tokens to read; give at least one.");

@@ -28,6 +28,8 @@ test("the last piece is taken back where a token may go on from it", () => {
     ["x = 12", ""],
     ["", ""],
     ["/".repeat(80), ""],
+    // Its tokens are single bytes.
+    [`# ${"\u6587".repeat(29)}`, ""],
   ];
   for (const [prefix, piece] of pieces) {
     const { bytes, piece: ids } = opened(prefix);
@@ -112,6 +114,12 @@ test("the default model finishes words that it knows", async () => {
     const context = { path: "src/shapes.py", prefix, suffix: "\n" };
     const { text } = await completeAt(new HybridReader(decoder), tokenizer, context, { maxTokens: 8, copies: false });
     assert.ok(text.startsWith(rest), `${prefix} + ${text}`);
+  }
+  // Sentences without spaces, in which each character is several tokens.
+  for (const n of [10, 13, 20, 40]) {
+    const context = { path: "src/shapes.py", prefix: `import os\n# ${"\u6587".repeat(n)}`, suffix: "\n" };
+    const { confidence } = await completeAt(new HybridReader(decoder), tokenizer, context, { maxTokens: 8 });
+    assert.ok(confidence >= 0 && confidence <= 1, `${confidence}`);
   }
   await decoder.close();
 });

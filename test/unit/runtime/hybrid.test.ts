@@ -85,6 +85,21 @@ test("logits are made of the hidden vectors that come with them", async () => {
   await decoder.close();
 });
 
+test("the rows that are wanted come from one run, however a long text is split", async () => {
+  const decoder = await HybridDecoder.open(openHybrid(fixture.folder), options);
+  const { vocabSize } = decoder.config;
+  const ids = Array.from({ length: 150 }, (_, i) => 64 + ((i * i) % 90));
+  const nRows = 40;
+  const { logits } = await decoder.read(decoder.start(), ids, { nRows });
+  const state = decoder.start();
+  await decoder.read(state, ids.slice(0, -nRows));
+  for (let row = 0; row < nRows; row++) {
+    const one = await decoder.read(state, [ids[ids.length - nRows + row]]);
+    assertClose(logits.slice(row * vocabSize, (row + 1) * vocabSize), one.logits, 1e-3, `row ${row}`);
+  }
+  await decoder.close();
+});
+
 test("what heads ask memory for explains the attention they pay it", async () => {
   const model = openHybrid(fixture.folder);
   const { headSize, nHeads, routeGroup } = model.config;
