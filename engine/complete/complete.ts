@@ -104,10 +104,11 @@ export async function completeAt(
   // Where the cursor stands behind an indentation, the editor has chosen it.
   const isIndented = /(?:^|\n)[ \t]+$/.test(prefix.slice(-MAX_MATCH));
   /** The copier's comes last, and so has its whole share: the longer the text that agrees, the better it knows. */
-  const propose = (text: string) =>
-    [finisher?.propose(text), copier?.propose(copyContext, text === "" && isIndented)].filter(
-      (one) => one !== undefined,
-    );
+  const propose = (text: string) => {
+    // No name begins with the rest of a character.
+    const name = endsInCharacter(copyContext) ? undefined : finisher?.propose(text);
+    return [name, copier?.propose(copyContext, text === "" && isIndented)].filter((one) => one !== undefined);
+  };
   let proposals = propose("");
   let draft: readonly number[] = [];
   /** The logits behind the ids, and behind what is likely to follow, in one run: first `piece`, then a sure proposal. */
@@ -225,5 +226,8 @@ export function completionPrompt(
     },
   };
 }
+
+/** Whether a text's last character is not all there. */
+const endsInCharacter = (text: Uint8Array) => new TextDecoder().decode(text.subarray(-4)).endsWith("\ufffd");
 
 const lineBreaks = (text: string) => text.split("\n").length - 1;

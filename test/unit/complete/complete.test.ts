@@ -68,6 +68,15 @@ test("a completion ends with its line, and leaves out what stands behind the cur
   assert.equal(line.stoppedBy, "end");
 });
 
+test("a name goes on behind whole characters only", async () => {
+  const { reader } = model("\u00e9ve");
+  const { text } = await completeAt(reader, tokenizer, at("na\u00e9ve = 1\nx = na", "\n"), {
+    maxTokens: 20,
+    drafts: false,
+  });
+  assert.equal(text, "\u00e9ve");
+});
+
 test("a completion that reaches the limit is cut there, never inside a character", async () => {
   const { reader } = model("a\u00e9b");
   const cut = await completeAt(reader, tokenizer, at("", ""), { maxTokens: 2 });
