@@ -3,17 +3,24 @@
 /** Shorter words are typed as quickly as they are chosen. */
 const MIN_NAME = 3;
 
+/** What is longer is data: a hash, a text in base 64. */
+const MAX_NAME = 100;
+
 /** Names are kept in groups that begin alike, so that a look at one group finds those that go on in a given way. */
 const GROUP_CHARS = 2;
 
 const NAME = /[A-Za-z_$\u00aa-\uffff][\w$\u00aa-\uffff]*/g;
+const NAME_AT_END = new RegExp(`(?<![\\w$\u00aa-\uffff])${NAME.source}$`);
 
 /** The names in a text, in its order, each as often as it stands there. */
-export const namesOf = (text: string): string[] => (text.match(NAME) ?? []).filter((name) => name.length >= MIN_NAME);
+export const namesOf = (text: string): string[] =>
+  (text.match(NAME) ?? []).filter(({ length }) => length >= MIN_NAME && length <= MAX_NAME);
 
 /** What a text ends in, if that is the beginning of a name; "" otherwise. */
-export const nameBegunIn = (text: string): string =>
-  /[A-Za-z_$\u00aa-\uffff][\w$\u00aa-\uffff]*$/.exec(text)?.[0] ?? "";
+export function nameBegunIn(text: string): string {
+  const begun = NAME_AT_END.exec(text.slice(-MAX_NAME - 1))?.[0] ?? "";
+  return begun.length > MAX_NAME ? "" : begun;
+}
 
 /** Whether a text begins inside a name. */
 export const goesOnInName = (text: string): boolean => /^[\w$\u00aa-\uffff]/.test(text);

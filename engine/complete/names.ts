@@ -31,16 +31,16 @@ export class Names {
   constructor(tokenizer: Tokenizer, { prefix, suffix }: OpenText, repository?: NameIndex) {
     this.#tokenizer = tokenizer;
     this.#repository = repository;
-    this.#prefix = prefix;
+    this.#prefix = prefix.slice(-NEAR_CHARS);
     this.#isInside = goesOnInName(suffix);
-    const begun = nameBegunIn(prefix.slice(-NEAR_CHARS));
+    const begun = nameBegunIn(prefix);
     this.#add(namesOf(prefix.slice(-NEAR_CHARS, prefix.length - begun.length)).reverse());
     this.#add(namesOf(suffix.slice(0, NEAR_CHARS)));
   }
 
   /** How the word at the end of prefix + `text` may go on; undefined where none is begun there, or no name is known. */
   propose(text: string): Proposal | undefined {
-    const begun = nameBegunIn(this.#prefix.slice(-100) + text);
+    const begun = nameBegunIn(this.#prefix + text);
     // Where the word goes on behind the cursor, this is not its end.
     if (begun === "" || (this.#isInside && begun.length > text.length)) return undefined;
     const weights = new Map<string, number>();

@@ -7,7 +7,15 @@ test("names are words of three characters and more, in any script, numbers are n
   assert.equal(nameBegunIn("self.resp"), "resp");
   assert.equal(nameBegunIn("x = 12"), "");
   assert.equal(nameBegunIn("f("), "");
+  assert.equal(nameBegunIn("x = 0xab"), "");
   assert.ok(goesOnInName("se()") && !goesOnInName(".x") && !goesOnInName(""));
+});
+
+test("words that are too long for names are none", () => {
+  const data = "abcdef0123".repeat(2400);
+  assert.deepEqual(namesOf(`x.longest = "${data}"; ${"n".repeat(100)}`), ["longest", "n".repeat(100)]);
+  assert.equal(nameBegunIn(`x = "${data}`), "");
+  assert.equal(nameBegunIn("n".repeat(100)), "n".repeat(100));
 });
 
 test("what goes on from a beginning, with the number of files, follows the files", () => {
