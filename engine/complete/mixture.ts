@@ -1,4 +1,5 @@
 /** Mixes what the model says with what the text says: the likeliest token of the weighted sum of their probabilities. */
+import { argmax } from "../runtime/sampler.ts";
 
 /** A distribution of the next token that gets a share of the mixture. */
 export interface Part<Token = number> {
@@ -35,24 +36,17 @@ export function mixed<Token>(
   return likely;
 }
 
-/** The most likely next token where `parts` are mixed into [vocabSize] logits. */
+/** The most likely next token where `parts` are mixed into [vocabSize] logits. Errors: as softmax. */
 export function likeliest(logits: Float32Array, parts: readonly Part[] = []): Likely {
   const p = softmax(logits);
-  return mixed(argmax(p), (id) => p[id], parts);
+  return mixed(argmax(logits), (id) => p[id], parts);
 }
 
-/** Probabilities of logits. */
+/** Probabilities of logits. Throws bad-model for logits that are no numbers. */
 export function softmax(logits: Float32Array): Float32Array {
   const peak = logits[argmax(logits)];
   const p = logits.map((logit) => Math.exp(logit - peak));
   const sum = p.reduce((a, b) => a + b, 0);
   for (let i = 0; i < p.length; i++) p[i] /= sum;
   return p;
-}
-
-/** The place of the largest number, the first of several. */
-export function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
 }

@@ -106,13 +106,13 @@ function choose(memory: RepositoryMemory, { places, query, maxTokens, isInside =
     if (chosen.has(block)) return true;
     if (!memory.has(block)) return false;
     const { owner, lines } = memory.at(block);
-    if (owner.segment.tokensOf(block - owner.firstBlock) > room) return false;
+    const nTokens = owner.segment.tokensOf(block - owner.firstBlock);
+    if (nTokens > room) return false;
     const tokens = memory.read(block);
     if (!tokens) return false;
-    const nTokens = owner.segment.tokensOf(block - owner.firstBlock);
-    room -= nTokens;
     const shown = path ?? memory.pathsOf(owner).find(isInside);
     if (shown === undefined) return false;
+    room -= nTokens;
     const isStart = block === owner.firstBlock;
     chosen.set(block, { block, path: shown, ...lines, class: "other", score: 0, tokens, nTokens, isStart });
     return true;

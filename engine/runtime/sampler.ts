@@ -78,7 +78,8 @@ function penalised(logits: Float32Array, recent: readonly number[], penalty: num
   return scores;
 }
 
-function argmax(scores: Float32Array): number {
+/** The id with the largest score, the first of several. Throws bad-model for scores that are no numbers. */
+export function argmax(scores: Float32Array): number {
   let best = 0;
   for (let id = 1; id < scores.length; id++) if (scores[id] > scores[best]) best = id;
   if (Number.isFinite(scores[best])) return best;

@@ -29,3 +29,7 @@ test("nothing mixed in: the model's own token", () => {
   assert.equal(alone.id, 0);
   assert.ok(Math.abs(alone.probability - p[0]) < 1e-6);
 });
+
+test("logits that are no numbers are refused", () => {
+  assert.throws(() => likeliest(new Float32Array(4).fill(Number.NaN)), { code: "bad-model" });
+});
