@@ -4,7 +4,7 @@ import { folderReader } from "../memory/encoding-job.ts";
 import { CopyIndex } from "./copy-index.ts";
 import { NameIndex } from "./name-index.ts";
 
-/** The index takes about five times this of RAM. */
+/** The index takes about five times this of RAM, the names less than this. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /** Larger files are data more often than code. */

@@ -25,42 +25,62 @@ export function nameBegunIn(text: string): string {
 /** Whether a text begins inside a name. */
 export const goesOnInName = (text: string): boolean => /^[\w$\u00aa-\uffff]/.test(text);
 
+interface CountedName {
+  readonly name: string;
+  nFiles: number;
+}
+
 export class NameIndex {
-  /** Numbers of files by name, by the names' first characters. */
-  readonly #groups = new Map<string, Map<string, number>>();
-  readonly #files = new Map<string, ReadonlySet<string>>();
+  /** Names by their first characters and by themselves. */
+  readonly #groups = new Map<string, Map<string, CountedName>>();
+  readonly #files = new Map<string, readonly CountedName[]>();
 
   /** Adds a file or replaces the one of this path. */
   set(path: string, text: string): void {
     this.remove(path);
-    const names = new Set(namesOf(text));
-    this.#files.set(path, names);
-    for (const name of names) this.#count(name, 1);
+    this.#files.set(
+      path,
+      [...new Set(namesOf(text))].map((name) => this.#added(name)),
+    );
   }
 
   remove(path: string): void {
-    for (const name of this.#files.get(path) ?? []) this.#count(name, -1);
+    for (const { name } of this.#files.get(path) ?? []) this.#removed(name);
     this.#files.delete(path);
   }
 
-  /** Names longer than `begun` that begin with it, and their numbers of files; none where it is shorter than two characters. */
-  *goingOn(begun: string): Generator<{ name: string; nFiles: number }> {
-    for (const [name, nFiles] of this.#groups.get(begun.slice(0, GROUP_CHARS)) ?? []) {
-      if (name.length > begun.length && name.startsWith(begun)) yield { name, nFiles };
+  /** Names longer than `begun` that begin with it; none where it is shorter than two characters. */
+  *goingOn(begun: string): Generator<Readonly<CountedName>> {
+    for (const one of this.#groups.get(keyOf(begun))?.values() ?? []) {
+      if (one.name.length > begun.length && one.name.startsWith(begun)) yield one;
     }
   }
 
   /** The number of files that use a name. */
   nFilesOf(name: string): number {
-    return this.#groups.get(name.slice(0, GROUP_CHARS))?.get(name) ?? 0;
+    return this.#groups.get(keyOf(name))?.get(name)?.nFiles ?? 0;
   }
 
-  #count(name: string, change: 1 | -1): void {
-    const key = name.slice(0, GROUP_CHARS);
-    const group = this.#groups.get(key) ?? new Map<string, number>();
+  #added(name: string): CountedName {
+    const key = keyOf(name);
+    const group = this.#groups.get(key) ?? new Map<string, CountedName>();
     this.#groups.set(key, group);
-    const n = (group.get(name) ?? 0) + change;
-    if (n > 0) group.set(name, n);
-    else group.delete(name);
+    let known = group.get(name);
+    if (!known) {
+      // A part of a text keeps all of it in memory; this is a copy.
+      const copy = Buffer.from(name).toString();
+      known = { name: copy, nFiles: 0 };
+      group.set(copy, known);
+    }
+    known.nFiles++;
+    return known;
+  }
+
+  #removed(name: string): void {
+    const group = this.#groups.get(keyOf(name));
+    const known = group?.get(name);
+    if (known && --known.nFiles === 0) group?.delete(name);
   }
 }
+
+const keyOf = (name: string) => name.slice(0, GROUP_CHARS);
