@@ -56,8 +56,14 @@ export async function benchTyping(host: EngineHost, repositories: readonly strin
   const { computed, cached, nKeys, ms } = typed;
   const of = `${repositories.length} repositories`;
   return [
-    atMost(`key to ghost text, ${computed.length} times over ${of}, p50`, quantile(computed, 0.5), "ms", 100),
-    atMost("key to ghost text, p95", quantile(computed, 0.95), "ms", 250),
+    // What had not come by then has no time: the share of keys below tells how often that was.
+    atMost(
+      `key to ghost text that came before the next key, ${computed.length} times over ${of}, p50`,
+      quantile(computed, 0.5),
+      "ms",
+      100,
+    ),
+    atMost("key to ghost text that came before the next key, p95", quantile(computed, 0.95), "ms", 250),
     atMost(`key to ghost text from the cache, p95 of ${cached.length}`, quantile(cached, 0.95), "ms", 5),
     told(`keys with ghost text before the next key, of ${nKeys}`, (computed.length + cached.length) / nKeys, ""),
     told("processor time of the engine while typing", cpuMs / ms, "cores"),
