@@ -99,6 +99,7 @@ switch (task) {
     break;
   case "eval":
   case "bench":
+    if (task === "bench") build(false);
     run(node, [...quietNode, join(root, "test", task, "main.ts"), ...args], { cwd: root });
     break;
   case "build":

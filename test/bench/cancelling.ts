@@ -4,7 +4,7 @@ import { requests } from "../../engine/protocol.ts";
 import type { EngineHost } from "../../extension/engine-host.ts";
 import { atMost, quantile, type Row, told } from "./rows.ts";
 
-const N_CANCELLED = 20;
+const N_CANCELLED = 60;
 const BUSY_MS = 10;
 /** After how long work is cancelled, in ms. */
 const LONG = { from: 20, to: 120 };
@@ -34,7 +34,7 @@ async function cancelTimes(
 
 /** How long `BUSY_MS` of work take here, in ms: whatever else the machine does interrupts them, as it does the engine. */
 function busyTimes(): number[] {
-  return Array.from({ length: N_CANCELLED * 5 }, () => {
+  return Array.from({ length: 2 * N_CANCELLED }, () => {
     const startMs = performance.now();
     // Only time in which this process runs counts as work.
     const { user, system } = process.cpuUsage();

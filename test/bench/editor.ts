@@ -75,8 +75,15 @@ function runScript(path: string, args: readonly string[] = [], env: NodeJS.Proce
 
 function benchActivation(): Row[] {
   const said = runScript("test/e2e/activation.ts");
-  if (said === undefined) console.error("Skipped the activation.");
-  return said === undefined ? [] : [atMost("activate() in a workbench", Number(said), "ms", 50)];
+  if (said === undefined) {
+    console.error("Skipped the activation.");
+    return [];
+  }
+  const times = JSON.parse(said.slice(said.indexOf("["))) as number[];
+  return [
+    atMost(`activate() in a workbench, median of ${times.length}`, quantile(times, 0.5), "ms", 50),
+    told("the same, slowest", Math.max(...times), "ms"),
+  ];
 }
 
 /** What is in the store already is not made anew. */
@@ -112,7 +119,8 @@ async function completeInTurn(host: Host, folder: string): Promise<number[]> {
 export async function benchEditor(repositories: readonly string[]): Promise<Row[]> {
   const activation = benchActivation();
   const base = mkdtempSync(join(tmpdir(), "longsight-bench-"));
-  const installed = installExtension();
+  // What is shipped: it starts three times as fast as its sources.
+  const installed = installExtension(`import ${JSON.stringify(join(packageRoot, "dist", "server.js"))};`);
   const context = { extensionPath: installed.extensionPath, globalStorageUri: Uri.file(installed.storage) };
   const host = new EngineHost(context as vscode.ExtensionContext);
   try {
