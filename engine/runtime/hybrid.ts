@@ -34,10 +34,10 @@ export interface ReadResult {
   readonly logits: Float32Array;
   /** [nRows, hiddenSize] that the logits are made of. */
   readonly hidden: Float32Array;
-  /** Per retrieval layer the routing queries of the last run's tokens, [n, routeSize]: see groupQuery. */
+  /** Per retrieval layer the routing queries of the last tokens, routeGroup or all if fewer were read, and maybe more: [n, routeSize], see groupQuery. */
   readonly queries: ReadonlyMap<number, Float32Array>;
   /**
-   * Per retrieval layer what the last routeGroup tokens of the last run, or all if it had fewer, ask memory keys for:
+   * Per retrieval layer what the last routeGroup tokens, or all if fewer were read, ask memory keys for:
    * [n, nHeads, headSize], with the score scale multiplied in.
    */
   readonly heads: ReadonlyMap<number, Float32Array>;
@@ -79,7 +79,7 @@ export class HybridDecoder {
    * state stands after the last finished run.
    */
   async read(state: HybridState, ids: readonly number[], options: ReadOptions = {}): Promise<ReadResult> {
-    const { vocabSize } = this.config;
+    const { vocabSize, routeGroup } = this.config;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined) {
       throw new LongsightError(
@@ -90,11 +90,12 @@ export class HybridDecoder {
     const memory = this.#memoryInputs(options.memory);
     const { nRows = 1 } = options;
     if (nRows > MAX_RUN_TOKENS) throw new Error(`${nRows} rows are more than one run's`);
+    // All rows that are wanted belong to the last run, and all tokens that ask memory together.
+    const nLast = Math.max(nRows, Math.min(routeGroup, MAX_RUN_TOKENS));
     for (let start = 0, end = 0; start < ids.length; start = end) {
       await betweenRuns(options.signal);
       end = start + MAX_RUN_TOKENS;
-      // All rows that are wanted belong to the last run.
-      end = end >= ids.length ? ids.length : Math.min(end, ids.length - nRows);
+      end = end >= ids.length ? ids.length : Math.min(end, ids.length - nLast);
       const isLast = end === ids.length;
       const result = await this.#run(state, ids.slice(start, end), isLast ? nRows : 0, memory);
       if (isLast) return result;

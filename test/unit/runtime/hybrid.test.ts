@@ -100,6 +100,22 @@ test("the rows that are wanted come from one run, however a long text is split",
   await decoder.close();
 });
 
+test("the tokens that ask memory together are told of together, however a long text is split", async () => {
+  const decoder = await HybridDecoder.open(openHybrid(fixture.folder), options);
+  const { routeGroup, routeSize } = decoder.config;
+  assert.ok(routeGroup > 1);
+  const ids = Array.from({ length: 129 }, (_, i) => 64 + ((i * i) % 90));
+  const whole = await decoder.read(decoder.start(), ids);
+  const state = decoder.start();
+  await decoder.read(state, ids.slice(0, -routeGroup));
+  const last = await decoder.read(state, ids.slice(-routeGroup));
+  for (const [layer, queries] of last.queries) {
+    assertClose((whole.queries.get(layer) ?? []).slice(-routeGroup * routeSize), queries, 1e-4, `layer ${layer}`);
+    assertClose(whole.heads.get(layer) ?? [], last.heads.get(layer) ?? [], 1e-4, `layer ${layer}, heads`);
+  }
+  await decoder.close();
+});
+
 test("what heads ask memory for explains the attention they pay it", async () => {
   const model = openHybrid(fixture.folder);
   const { headSize, nHeads, routeGroup } = model.config;
