@@ -116,7 +116,8 @@ export class OpenFolder {
   async closeMemory(model?: string): Promise<void> {
     const memory = model === undefined ? this.memory : this.#ownMemories.get(model);
     if (model === undefined) {
-      this.#held = memory?.status;
+      // Kept while there is none: others may use the model meanwhile.
+      this.#held = memory?.status ?? this.#held;
       this.memory = undefined;
     } else this.#ownMemories.delete(model);
     await memory?.close();
