@@ -9,10 +9,10 @@ import { unbalancedBrackets } from "./unbalanced-brackets.ts";
 const FILTERS: readonly Filter[] = [repeatsItself, duplicateLine, unbalancedBrackets, repeatsSuffix, empty];
 
 /**
- * A suggestion that the engine believes in less than this disturbs more than it helps: on held-out lines, hiding them
- * keeps 23 of 24 right ones and leaves out half of the others.
+ * A suggestion that the engine believes in less than this disturbs more than it helps: of 448 held-out lines and rests of
+ * lines, hiding it keeps 69 of 71 right ones and leaves out 54 % of the others.
  */
-const MIN_CONFIDENCE = 0.05;
+const MIN_CONFIDENCE = 0.1;
 
 /** A completion of the engine as it may be shown; "" where nothing is left of it. */
 export function suggestionOf(
