@@ -127,8 +127,11 @@ export function stageFiles(dist, stage, target) {
   // The bundles hold the packages; scripts belong to the repository.
   for (const field of ["scripts", "dependencies", "devDependencies", "allowScripts", "private"]) delete manifest[field];
   writeFileSync(join(stage, "package.json"), JSON.stringify(manifest, null, 2));
+  // Test data stays behind, and so does the memory that is trained while reading, which nothing in the editor uses.
+  const isWanted = (path) => !/(golden\.json|workspace\.safetensors)$/.test(path);
   for (const path of SHIPPED) {
-    if (existsSync(join(root, path))) cpSync(join(root, path), join(stage, path), { recursive: true });
+    if (existsSync(join(root, path)))
+      cpSync(join(root, path), join(stage, path), { recursive: true, filter: isWanted });
   }
   cpSync(dist, join(stage, "dist"), { recursive: true, filter: (path) => !path.endsWith("cli.js") });
   const modules = join(stage, "dist", "node_modules");

@@ -19,7 +19,7 @@ const FILE_WEIGHT = 1e-4;
 const SHARE = 0.7;
 
 /** The rest of the names matters little. */
-const MAX_NAMES = 64;
+const MAX_NAMES = 32;
 
 export class Names {
   readonly #tokenizer: Tokenizer;

@@ -45,7 +45,7 @@ suite("package", () => {
         assert.ok(files.includes(file), file);
       }
       assert.deepEqual(
-        files.filter((file) => /\.(ts|mts|map|tsbuildinfo)$|(^|\/)(test|cli\.js)(\/|$)/.test(file)),
+        files.filter((file) => /\.(ts|mts|map|tsbuildinfo)$|golden\.json$|(^|\/)(test|cli\.js)(\/|$)/.test(file)),
         [],
       );
       const manifest = JSON.parse(readFileSync(join(stage, "package.json"), "utf8"));
