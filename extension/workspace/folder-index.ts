@@ -75,6 +75,13 @@ export class FolderIndex implements vscode.Disposable {
     await this.#running.done;
   }
 
+  /** Has the next engine take up what the lost one had, and what it was about to have. */
+  async recover(): Promise<void> {
+    const wasIndexing = this.#state.kind === "indexing";
+    if (wasIndexing) await this.#running?.done;
+    if (wasIndexing || this.#state.kind === "ready") await this.update(wasIndexing);
+  }
+
   /** Stops the indexing under way; what was done stays. */
   cancel(): void {
     this.#running?.abort.abort();

@@ -49,7 +49,7 @@ export class Indexes implements vscode.Disposable {
 
   /** Has the next engine take up what the lost one had; encoding goes on behind that. */
   async #recover(): Promise<void> {
-    await Promise.all(this.all().map((index) => (index.state.kind === "ready" ? index.update() : undefined)));
+    await Promise.all(this.all().map((index) => index.recover()));
   }
 
   dispose(): void {

@@ -30,10 +30,11 @@ const SMALL: FolderForecast = { ...LARGE, files: 4, index: { ms: 9, diskBytes: 9
 function indexWith(context: TestContext, forecast: FolderForecast) {
   const folder = folderWith(PROJECT);
   context.after(() => rmSync(folder, { recursive: true }));
-  const counts = { indexed: 0 };
+  const counts = { indexed: 0, lost: 0 };
   const engine = {
     ask: async () => forecast,
     request: async () => {
+      if (counts.lost-- > 0) throw new Error("The engine was lost.");
       counts.indexed++;
       return { files: forecast.files, indexed: forecast.files, ms: 1 };
     },
@@ -75,4 +76,21 @@ test("a workspace of usual size, or one that has an index, is indexed without a 
     assert.equal(index.state.kind, "ready");
   }
   assert.deepEqual(said.asked, []);
+});
+
+test("the engine that follows a lost one takes up what was indexed, and what was being indexed", async (context) => {
+  const ready = indexWith(context, SMALL);
+  await ready.index.update();
+  await ready.index.recover();
+  assert.equal(ready.counts.indexed, 2);
+  const interrupted = indexWith(context, LARGE);
+  interrupted.counts.lost = 1;
+  const first = interrupted.index.update(true);
+  while (interrupted.index.state.kind !== "indexing") await new Promise(setImmediate);
+  await Promise.all([interrupted.index.recover(), first]);
+  assert.deepEqual([interrupted.index.state.kind, interrupted.counts.indexed], ["ready", 1]);
+  const unwanted = indexWith(context, LARGE);
+  await unwanted.index.update();
+  await unwanted.index.recover();
+  assert.equal(unwanted.counts.indexed, 0, "nobody has asked for it");
 });
