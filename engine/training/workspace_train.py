@@ -171,7 +171,7 @@ def main() -> None:
     print(json.dumps({"seconds to read": read, "to train": round(time.monotonic() - start) - read, "parameters": sum(p.numel() for p in memory.parameters())}))
     for row in measure(memory, held, model.token_embd):
         print(json.dumps(row), flush=True)
-    tensors = {name: tensor.detach().clone() for name, tensor in memory.state_dict().items()}
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in memory.state_dict().items()}
     write_atomic(OUT / "workspace-golden.json", (json.dumps(golden(memory)) + "\n").encode())
     write_atomic(OUT / "workspace.safetensors", save(tensors, metadata={"format": "longsight-workspace-1"}))
 
