@@ -92,9 +92,12 @@ const filesOf = (n: number, nTokens: number) =>
   new Map(Array.from({ length: n }, (_, i) => [`F/${i}.TS`, sampleText(i + 1, nTokens)]));
 
 /** Makes a function of node:fs fail for a while. */
-function failing(context: TestContext, name: "writeSync" | "fsyncSync", code: string) {
-  const mocked = context.mock.method(fs, name, () => {
-    throw Object.assign(new Error(code), { code });
+function failing(context: TestContext, name: "writeSync" | "fsync", code: string) {
+  const mocked = context.mock.method(fs, name, (...args: unknown[]) => {
+    const error = Object.assign(new Error(code), { code });
+    const done = args.at(-1);
+    if (typeof done !== "function") throw error;
+    done(error);
   });
   syncBuiltinESMExports();
   return () => {
@@ -106,7 +109,7 @@ function failing(context: TestContext, name: "writeSync" | "fsyncSync", code: st
 test("a full disk ends the job with one sentence, leaves nothing half-written, and the next job goes on", async (context) => {
   const dir = temporaryFolder(context);
   const { memory, encoder, job } = await smallMemory(dir, filesOf(5, 100));
-  for (const name of ["writeSync", "fsyncSync"] as const) {
+  for (const name of ["writeSync", "fsync"] as const) {
     const restore = failing(context, name, "ENOSPC");
     await assert.rejects(job().run(), { code: "disk-full" });
     restore();
