@@ -2,11 +2,11 @@
  * The slow, obvious forward pass of the default model (engine/models/default/FORMAT.md): one token at a time, linear
  * attention by its quadratic definition, sums in float64. Every fast path is tested against it; nothing else uses it.
  */
-import type { HybridConfig } from "./models/hybrid-config.ts";
+import { type HybridConfig, MEMORY_CLASSES } from "./models/hybrid-config.ts";
 import { expanded } from "./models/quantise.ts";
 import type { Matrix, Weights } from "./models/types.ts";
 
-/** Memory tokens that every position of a sequence sees. `classes` index MEMORY_CLASSES. */
+/** Memory tokens that the memory layer sees at every position of a sequence. `classes` index MEMORY_CLASSES. */
 export interface ReferenceMemory {
   readonly keys: readonly Float64Array[]; // [M][headSize]
   readonly values: readonly Float64Array[]; // [M][headSize]
@@ -50,8 +50,9 @@ export class HybridReference {
 
   /** What a file that was read gives to memory: keys and values [t][headSize], one landmark [routeSize] a block. */
   get memory(): { keys: Float64Array[]; values: Float64Array[]; landmarks: Float64Array[] } {
-    const { memoryLayer, blockSize } = this.#config;
-    const { inputs, keys, values } = this.#history[memoryLayer];
+    const { landmarkLayer, memoryLayer, blockSize } = this.#config;
+    const { inputs } = this.#history[landmarkLayer];
+    const { keys, values } = this.#history[memoryLayer];
     const landmarks: Float64Array[] = [];
     for (let start = 0; start < inputs.length; start += blockSize) {
       landmarks.push(this.#landmark(inputs.slice(start, start + blockSize)));
@@ -59,7 +60,7 @@ export class HybridReference {
     return { keys, values, landmarks };
   }
 
-  /** The routing query [routeSize] of a retrieval layer for the last `nTokens` tokens. */
+  /** The routing query [routeSize] of the landmark or the memory layer for the last `nTokens` tokens. */
   query(layer: number, nTokens: number): Float64Array {
     const tokens = this.#history[layer].inputs.slice(-nTokens);
     const mean = tokens.reduce(add).map((sum) => sum / tokens.length);
@@ -80,7 +81,7 @@ export class HybridReference {
   }
 
   #landmark(inputs: readonly Float64Array[]): Float64Array {
-    const layer = this.#config.memoryLayer;
+    const layer = this.#config.landmarkLayer;
     const pool = this.#weights.vector(`blk.${layer}.route_pool`);
     const weights = softmax(inputs.map((u) => dot(u, pool)));
     return unit(inputs.map((u, t) => this.#linear(layer, "route_k", u).map((x) => x * weights[t])).reduce(add));
@@ -140,10 +141,10 @@ export class HybridReference {
     history.keys.push(multiplied(srms(p.slice(d, d + c), normEps), vector("k_norm")));
     history.values.push(p.slice(d + c));
 
-    const { keys, values, classes } = this.#memory;
+    const { keys, values, classes } = layer === this.#config.memoryLayer ? this.#memory : NO_MEMORY;
     const nearKeys = history.keys.slice(-window);
     const nearValues = history.values.slice(-window);
-    const nClasses = vector("class_bias").length / nHeads;
+    const nClasses = MEMORY_CLASSES.length;
     const mixed = new Float64Array(d);
     for (let head = 0; head < nHeads; head++) {
       const gain = vector("q_norm").subarray(head * c, (head + 1) * c);

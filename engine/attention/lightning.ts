@@ -33,8 +33,8 @@ export function lightningAttention(
   return [mixed, present];
 }
 
-/** Minus the decay of every head, repeated for every token of `ids` [b, n]: [b, n, nHeads]. */
-export function repeatedLogDecay(graph: GraphBuilder, name: string, decay: Float32Array, ids: Value): Value {
+/** Minus the decay of every head, repeated for every token of x [b, n, ...]: [b, n, nHeads]. */
+export function repeatedLogDecay(graph: GraphBuilder, name: string, decay: Float32Array, x: Value): Value {
   const nHeads = decay.length;
   const row = graph.weight(
     name,
@@ -42,6 +42,6 @@ export function repeatedLogDecay(graph: GraphBuilder, name: string, decay: Float
     [1, 1, nHeads],
     decay.map((s) => -s),
   );
-  const shape = graph.node("Concat", [graph.node("Shape", [ids]), graph.ints(nHeads)], { axis: 0 });
+  const shape = graph.node("Concat", [graph.node("Shape", [x], { end: 2 }), graph.ints(nHeads)], { axis: 0 });
   return graph.node("Expand", [row, shape]);
 }

@@ -18,16 +18,16 @@ export interface WindowKeys {
 export interface MemoryInputs {
   readonly keys: Value;
   readonly values: Value;
-  /** int64 [nMemory], columns of the class biases. */
+  /** int64 [nMemory], columns of the biases. */
   readonly classes: Value;
+  /** [nHeads, nClasses], row-major. */
+  readonly biases: Float32Array;
 }
 
 /** Learned score offsets per head, row-major. */
 export interface AttentionBiases {
   /** [nHeads, window], by distance */
   readonly window: Float32Array;
-  /** [nHeads, nClasses] */
-  readonly classes: Float32Array;
   /** [nHeads] */
   readonly sink: Float32Array;
 }
@@ -45,7 +45,7 @@ export interface WindowAttention {
   /** The most tokens a run may have. */
   readonly maxTokens: number;
   readonly window: WindowKeys;
-  readonly memory: MemoryInputs;
+  readonly memory?: MemoryInputs;
   readonly range: BiasRange;
   readonly biases: AttentionBiases;
 }
@@ -53,7 +53,7 @@ export interface WindowAttention {
 /**
  * q [n, nHeads, headSize] with the score scale multiplied in, k and v [n, headSize] -> mixed values
  * [n, nHeads, headSize], the window's new keys and values, and the last query's weights
- * [nHeads, nMemory + 1 + window keys], memory first, then the sink.
+ * [nHeads, nMemory + 1 + window keys], memory first if there is one, then the sink.
  */
 export function windowAttention(
   graph: GraphBuilder,
@@ -68,11 +68,10 @@ export function windowAttention(
 
   // The sink is one more memory token: its zero key leaves the bias as its score, its zero value gives nothing.
   const zero = graph.weight(`${name}.zero`, "float32", [1, headSize], new Float32Array(headSize));
-  const classShape = [nHeads, biases.classes.length / nHeads];
-  const byClass = graph.weight(`${name}.class_bias`, "float32", classShape, biases.classes);
   const sink = graph.weight(`${name}.sink`, "float32", [nHeads, 1], biases.sink);
-  const memoryBias = graph.node("Gather", [byClass, memory.classes], { axis: 1 });
-  const far = scores(rows(memory.keys, zero), graph.node("Concat", [memoryBias, sink], { axis: 1 }));
+  const far = memory
+    ? scores(rows(memory.keys, zero), graph.node("Concat", [classBias(graph, name, memory, nHeads), sink], { axis: 1 }))
+    : scores(zero, sink);
 
   const keys = rows(window.pastKeys, k);
   const values = rows(window.pastValues, v);
@@ -82,7 +81,7 @@ export function windowAttention(
   const near = scores(keys, graph.node("Slice", [tableValue, range.start, range.end, graph.ints(0, 2)]));
 
   const weights = graph.node("Softmax", [graph.node("Concat", [far, near], { axis: 2 })], { axis: -1 });
-  const mixed = graph.node("MatMul", [weights, rows(memory.values, zero, values)]);
+  const mixed = graph.node("MatMul", [weights, rows(...(memory ? [memory.values] : []), zero, values)]);
   const newest = (all: Value, output: string) => {
     const range = [graph.ints(1 - windowSize), graph.ints(Number.MAX_SAFE_INTEGER), graph.ints(0)];
     return graph.nodes("Slice", [all, ...range], [output])[0];
@@ -90,6 +89,12 @@ export function windowAttention(
   const last = graph.node("Gather", [weights, graph.ints(-1)], { axis: 0 });
   const attention = graph.node("Reshape", [last, graph.ints(nHeads, -1)]);
   return [mixed, newest(keys, window.presentKeys), newest(values, window.presentValues), attention];
+}
+
+/** The bias of every memory token: [nHeads, nMemory]. */
+function classBias(graph: GraphBuilder, name: string, { classes, biases }: MemoryInputs, nHeads: number): Value {
+  const byClass = graph.weight(`${name}.class_bias`, "float32", [nHeads, biases.length / nHeads], biases);
+  return graph.node("Gather", [byClass, classes], { axis: 1 });
 }
 
 /**

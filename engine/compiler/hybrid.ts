@@ -1,23 +1,23 @@
 /**
- * Compiles the default model (engine/models/default/FORMAT.md) to two ONNX graphs. Both take any number of tokens up to
- * maxTokens, so one graph serves prefill and decode; the state enters as past.<name> and leaves as present.<name>.
+ * Compiles the default model (engine/models/default/FORMAT.md) to three ONNX graphs. The state enters as past.<name> and
+ * leaves as present.<name>. Graphs with windows take up to maxTokens tokens, and bias_start and bias_end int64 [2]
+ * (windowBiasRange).
  *
- * decoder: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; bias_start and
- * bias_end int64 [2] (windowBiasRange); for every retrieval layer memory.<layer>.keys and .values [nMemory, headSize]
- * and .classes int64 [nMemory] -> logits [1, nRows, vocabSize] and the hidden vectors [1, nRows, hiddenSize] they are made
- * of; query.<layer> [1, n, routeSize], the routing queries of
- * single tokens, whose mean's direction is a group's query; heads.<layer> [at most routeGroup, nHeads, headSize], the last
- * tokens' own queries with the score scale multiplied in; attention.<layer> [nHeads, nMemory + ...], of the last token, memory
- * first (windowAttention).
+ * decoder: ids int64 [1, n]; rows int64 [nRows], the positions within the run whose logits are wanted; memory.keys and
+ * memory.values [nMemory, headSize], memory.classes int64 [nMemory] -> logits [1, nRows, vocabSize] and the hidden vectors
+ * [1, nRows, hiddenSize] they are made of; of the memory layer query [1, n, routeSize], the routing queries of single tokens,
+ * whose mean's direction is a group's query; heads [at most routeGroup, nHeads, headSize], the last tokens' own queries with
+ * the score scale multiplied in; attention [nHeads, nMemory + ...] of the last token, memory first (windowAttention).
  *
- * encoder: ids [b, n] of b sequences -> keys and values [b, n, headSize] of the memory layer; routing
- * [b, n, 2 routeSize + 1]: of every token its routing key, its routing query and its logit in the pooling of its block.
- * It computes in float32: what it makes is kept.
- * The state's first dimension is b.
+ * What is kept is computed in float32, in two parts, the layers below the landmark layer and from there to the memory layer:
+ * router: ids [b, n] of b sequences -> below [b, n, hiddenSize], the landmark layer's input; routing [b, n, 2 routeSize + 1]:
+ * of every token its routing key, its routing query and its logit in the pooling of its block. The state's first dimension
+ * is b.
+ * encoder: below [1, n, hiddenSize] -> keys and values [1, n, headSize] of the memory layer.
  */
 import { causalConv } from "../attention/causal-conv.ts";
 import { lightningAttention, repeatedLogDecay } from "../attention/lightning.ts";
-import { type BiasRange, windowAttention } from "../attention/window.ts";
+import { type BiasRange, type MemoryInputs, windowAttention } from "../attention/window.ts";
 import { CONV_TAPS, type HybridConfig } from "../models/hybrid-config.ts";
 import { expanded } from "../models/quantise.ts";
 import type { Matrix, Weights } from "../models/types.ts";
@@ -26,13 +26,16 @@ import { type Accuracy, embedding, linear } from "../onnx/linear.ts";
 import { addRmsNorm, rmsNorm } from "../onnx/norm.ts";
 import { linearWeight, stacked } from "./weights.ts";
 
-export type HybridPart = "decoder" | "encoder";
+export type HybridPart = "decoder" | "router" | "encoder";
 
 /** A sequence's state: the tensors' shapes when `nWindow` tokens, less than config.window, are in the windows. */
 export function hybridState(config: HybridConfig, part: HybridPart, nWindow: number): Map<string, readonly number[]> {
-  const { nHeads, headSize, hiddenSize, layers, memoryLayer } = config;
+  const { nHeads, headSize, hiddenSize, layers, landmarkLayer, memoryLayer } = config;
   const shapes = new Map<string, readonly number[]>();
-  for (const [layer, kind] of layers.entries()) {
+  const first = part === "encoder" ? landmarkLayer : 0;
+  const end = { decoder: layers.length, router: landmarkLayer, encoder: memoryLayer + 1 }[part];
+  for (const [at, kind] of layers.slice(first, end).entries()) {
+    const layer = first + at;
     const convolve = (channels: number) => shapes.set(`conv.${layer}`, [1, CONV_TAPS - 1, channels]);
     if (part === "encoder" && layer === memoryLayer) {
       convolve(2 * headSize);
@@ -57,12 +60,17 @@ export function compileHybridDecoder(
   maxTokens: number,
   accuracy: Accuracy,
 ): OnnxModel {
-  return new HybridCompiler(config, weights, 1, accuracy).decoder(maxTokens);
+  return new HybridCompiler(config, weights, accuracy).decoder(maxTokens);
 }
 
-/** The graph that turns files into memory: the layers below the memory layer, and its keys, values and routing. */
-export function compileHybridEncoder(config: HybridConfig, weights: Weights): OnnxModel {
-  return new HybridCompiler(config, weights, "b", "float").encoder();
+/** The graph that makes landmarks, and routing queries of questions. */
+export function compileHybridRouter(config: HybridConfig, weights: Weights): OnnxModel {
+  return new HybridCompiler(config, weights, "float").router();
+}
+
+/** The graph that makes the memory's keys and values of what the router gave. A run may have up to `maxTokens` tokens. */
+export function compileHybridEncoder(config: HybridConfig, weights: Weights, maxTokens: number): OnnxModel {
+  return new HybridCompiler(config, weights, "float").encoder(maxTokens);
 }
 
 class HybridCompiler {
@@ -70,27 +78,25 @@ class HybridCompiler {
   readonly #config: HybridConfig;
   readonly #weights: Weights;
   readonly #accuracy: Accuracy;
-  readonly #ids: Value;
 
-  constructor(config: HybridConfig, weights: Weights, batch: Dim, accuracy: Accuracy) {
+  constructor(config: HybridConfig, weights: Weights, accuracy: Accuracy) {
     this.#config = config;
     this.#weights = weights;
     this.#accuracy = accuracy;
-    this.#ids = this.#graph.input("ids", "int64", [batch, "n"]);
   }
 
   decoder(maxTokens: number): OnnxModel {
     const graph = this.#graph;
-    const { layers, vocabSize, hiddenSize, normEps } = this.#config;
+    const { layers, memoryLayer, vocabSize, hiddenSize, normEps } = this.#config;
+    const ids = this.#ids(1);
     const rows = graph.input("rows", "int64", ["nRows"]);
-    const range = {
-      start: graph.input("bias_start", "int64", [2]),
-      end: graph.input("bias_end", "int64", [2]),
-    };
-    let h = this.#embedding();
+    const range = this.#biasRange();
+    let h = this.#embedding(ids);
     let u = this.#srms(h);
     for (const [layer, kind] of layers.entries()) {
-      const mixed = kind === "lightning" ? this.#lightning(layer, u) : this.#retrieval(layer, u, range, maxTokens);
+      const memory = layer === memoryLayer ? this.#memoryInputs() : undefined;
+      const mixed =
+        kind === "lightning" ? this.#lightning(layer, u) : this.#retrieval(layer, u, range, maxTokens, memory);
       [u, h] = this.#addSrms(h, mixed);
       const delta = this.#feedForward(layer, u);
       if (layer + 1 < layers.length) {
@@ -108,13 +114,34 @@ class HybridCompiler {
     return this.#finish("decoder");
   }
 
-  encoder(): OnnxModel {
+  router(): OnnxModel {
     const graph = this.#graph;
-    const { memoryLayer, hiddenSize, headSize, routeSize } = this.#config;
-    let h = this.#embedding();
+    const { landmarkLayer, hiddenSize, routeSize } = this.#config;
+    let h = this.#embedding(this.#ids("b"));
     let u = this.#srms(h);
-    for (let layer = 0; layer < memoryLayer; layer++) {
+    for (let layer = 0; layer < landmarkLayer; layer++) {
       [u, h] = this.#addSrms(h, this.#lightning(layer, u));
+      [u, h] = this.#addSrms(h, this.#feedForward(layer, u));
+    }
+    graph.nodes("Identity", [h], ["below"]);
+    graph.output({ name: "below" }, "float32", ["b", "n", hiddenSize]);
+    const name = `blk.${landmarkLayer}`;
+    const routing = ["route_k", "route_q", "route_pool"].map((part) => this.#weights.matrix(`${name}.${part}`));
+    const routed = this.#product(u, `${name}.routing`, routing, "routing");
+    graph.output(routed, "float32", ["b", "n", 2 * routeSize + 1]);
+    return this.#finish("router");
+  }
+
+  encoder(maxTokens: number): OnnxModel {
+    const graph = this.#graph;
+    const { layers, landmarkLayer, memoryLayer, hiddenSize, headSize } = this.#config;
+    const range = this.#biasRange();
+    let h = graph.input("below", "float32", [1, "n", hiddenSize]);
+    let u = this.#srms(h);
+    for (let layer = landmarkLayer; layer < memoryLayer; layer++) {
+      const isLightning = layers[layer] === "lightning";
+      const mixed = isLightning ? this.#lightning(layer, u) : this.#retrieval(layer, u, range, maxTokens);
+      [u, h] = this.#addSrms(h, mixed);
       [u, h] = this.#addSrms(h, this.#feedForward(layer, u));
     }
     const name = `blk.${memoryLayer}`;
@@ -123,16 +150,13 @@ class HybridCompiler {
     const [k] = graph.nodes("Split", [p], [undefined, "values"], { axis: 2, num_outputs: 2 });
     const normed = rmsNorm(graph, k, this.#vector(`${name}.k_norm`), this.#config.normEps);
     graph.nodes("Identity", [normed], ["keys"]);
-    for (const output of ["keys", "values"]) graph.output({ name: output }, "float32", ["b", "n", headSize]);
-    const routing = ["route_k", "route_q", "route_pool"].map((part) => this.#weights.matrix(`${name}.${part}`));
-    const routed = this.#product(u, `${name}.routing`, routing, "routing");
-    graph.output(routed, "float32", ["b", "n", 2 * routeSize + 1]);
+    for (const output of ["keys", "values"]) graph.output({ name: output }, "float32", [1, "n", headSize]);
     return this.#finish("encoder");
   }
 
   /** Declares the state's inputs and outputs and builds the graph. */
   #finish(part: HybridPart): OnnxModel {
-    const batch = part === "encoder" ? "b" : 1;
+    const batch = part === "router" ? "b" : 1;
     for (const [name, shape] of hybridState(this.#config, part, 0)) {
       // Only the windows' lengths change from run to run.
       const isWindow = shape.length === 2;
@@ -149,7 +173,7 @@ class HybridCompiler {
     const name = `blk.${layer}`;
     const p = this.#convolved(layer, this.#linear(u, `${name}.attn_qkv`), this.#weights.vector(`${name}.conv`));
     const [q, k, v] = graph.nodes("Split", [p], [undefined, undefined, undefined], { axis: 2, num_outputs: 3 });
-    const decay = repeatedLogDecay(graph, `${name}.decay`, this.#weights.vector(`${name}.decay`), this.#ids);
+    const decay = repeatedLogDecay(graph, `${name}.decay`, this.#weights.vector(`${name}.decay`), u);
     const state = { past: { name: `past.sum.${layer}` }, present: `present.sum.${layer}` };
     const [o] = lightningAttention(graph, [this.#silu(q), this.#silu(k), v], decay, nHeads, state);
     const mixed = this.#joined(this.#srms(this.#heads(o), headSize));
@@ -157,7 +181,8 @@ class HybridCompiler {
     return this.#linear(graph.node("Mul", [mixed, graph.node("Sigmoid", [gate])]), `${name}.attn_output`);
   }
 
-  #retrieval(layer: number, u: Value, range: BiasRange, maxTokens: number): Value {
+  /** With a memory also what it is asked for, as outputs. */
+  #retrieval(layer: number, u: Value, range: BiasRange, maxTokens: number, memory?: MemoryInputs): Value {
     const graph = this.#graph;
     const { hiddenSize, nHeads, headSize, routeSize, routeGroup, normEps } = this.#config;
     const name = `blk.${layer}`;
@@ -189,22 +214,39 @@ class HybridCompiler {
         presentKeys: `present.keys.${layer}`,
         presentValues: `present.values.${layer}`,
       },
-      memory: {
-        keys: graph.input(`memory.${layer}.keys`, "float32", [`nMemory.${layer}`, headSize]),
-        values: graph.input(`memory.${layer}.values`, "float32", [`nMemory.${layer}`, headSize]),
-        classes: graph.input(`memory.${layer}.classes`, "int64", [`nMemory.${layer}`]),
-      },
-      biases: { window: vector("window_bias"), classes: vector("class_bias"), sink: vector("sink") },
+      memory,
+      biases: { window: vector("window_bias"), sink: vector("sink") },
     });
-    const route = this.#linear(u, `${name}.route_q`, `query.${layer}`);
-    graph.output(route, "float32", [1, "n", routeSize]);
-    const lastRows = [graph.ints(-routeGroup), graph.ints(Number.MAX_SAFE_INTEGER), graph.ints(0)];
-    const [asked] = graph.nodes("Slice", [query, ...lastRows], [`heads.${layer}`]);
-    graph.output(asked, "float32", [`nAsked.${layer}`, nHeads, headSize]);
-    const [newest] = graph.nodes("Identity", [attention], [`attention.${layer}`]);
-    graph.output(newest, "float32", [nHeads, `nKeys.${layer}`]);
+    if (memory) {
+      graph.output(this.#linear(u, `${name}.route_q`, "query"), "float32", [1, "n", routeSize]);
+      const lastRows = [graph.ints(-routeGroup), graph.ints(Number.MAX_SAFE_INTEGER), graph.ints(0)];
+      const [asked] = graph.nodes("Slice", [query, ...lastRows], ["heads"]);
+      graph.output(asked, "float32", ["nAsked", nHeads, headSize]);
+      const [newest] = graph.nodes("Identity", [attention], ["attention"]);
+      graph.output(newest, "float32", [nHeads, "nKeys"]);
+    }
     const joined = graph.node("Reshape", [mixed, graph.ints(1, -1, hiddenSize)]);
     return this.#linear(joined, `${name}.attn_output`);
+  }
+
+  #ids(batch: Dim): Value {
+    return this.#graph.input("ids", "int64", [batch, "n"]);
+  }
+
+  #biasRange(): BiasRange {
+    const graph = this.#graph;
+    return { start: graph.input("bias_start", "int64", [2]), end: graph.input("bias_end", "int64", [2]) };
+  }
+
+  #memoryInputs(): MemoryInputs {
+    const graph = this.#graph;
+    const { headSize, memoryLayer } = this.#config;
+    return {
+      keys: graph.input("memory.keys", "float32", ["nMemory", headSize]),
+      values: graph.input("memory.values", "float32", ["nMemory", headSize]),
+      classes: graph.input("memory.classes", "int64", ["nMemory"]),
+      biases: this.#weights.vector(`blk.${memoryLayer}.class_bias`),
+    };
   }
 
   #feedForward(layer: number, u: Value): Value {
@@ -219,9 +261,9 @@ class HybridCompiler {
   }
 
   /** The tokens' rows of the table, in float32: there are few of them. */
-  #embedding(): Value {
+  #embedding(ids: Value): Value {
     const table = linearWeight(expanded(this.#weights.matrix("token_embd")));
-    return embedding(this.#graph, this.#ids, "token_embd", table);
+    return embedding(this.#graph, ids, "token_embd", table);
   }
 
   /** x [1, n, cols] times one matrix of the model. */

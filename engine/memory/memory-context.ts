@@ -27,14 +27,14 @@ export interface CompletionPlace {
   readonly lastLine: number;
 }
 
-/** A block that was chosen for a layer. */
+/** A block that was chosen. */
 interface Chosen {
   readonly block: number;
   readonly score: number;
   readonly nTokens: number;
 }
 
-/** What a layer looked at. */
+/** What was looked at. */
 interface Looked {
   /** The last choice and what it was made for. */
   last: { readonly query: Float32Array; readonly chosen: readonly Chosen[] };
@@ -49,7 +49,7 @@ export class MemoryContext implements RoutedMemory {
   readonly #place: CompletionPlace;
   readonly #own: Encoded | undefined;
   readonly #imported: ReadonlySet<string>;
-  readonly #layers = new Map<number, Looked>();
+  #looked: Looked | undefined;
   readonly #chosen = new WeakMap<MemoryTokens, readonly Chosen[]>();
   #selectMs = 0;
   #bytesRead = 0;
@@ -61,18 +61,18 @@ export class MemoryContext implements RoutedMemory {
     this.#imported = memory.importedBy(place.path, place.head);
   }
 
-  select(layer: number, query: Float32Array, heads?: Float32Array): MemoryTokens {
+  select(query: Float32Array, heads?: Float32Array): MemoryTokens {
     const startMs = performance.now();
     const bytesBefore = this.#memory.bytesRead;
     const { routeTopBlocks, headSize, nHeads } = this.#memory.router.config;
     let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
-    while (chosen === undefined) chosen = this.#choose(layer, routeTopBlocks, query, heads);
+    while (chosen === undefined) chosen = this.#choose(routeTopBlocks, query, heads);
     const last = { query, chosen };
-    const looked = this.#layers.get(layer) ?? { last, refreshes: 0, looks: 0, seen: new Map() };
+    this.#looked ??= { last, refreshes: 0, looks: 0, seen: new Map() };
+    const looked = this.#looked;
     looked.last = last;
     looked.refreshes++;
-    this.#layers.set(layer, looked);
     for (const { block, score } of chosen) {
       const { owner, lines } = this.#memory.at(block);
       const traced = { path: this.#pathOf(owner), ...lines, class: this.#classOf(block), score };
@@ -88,8 +88,8 @@ export class MemoryContext implements RoutedMemory {
     return tokens;
   }
 
-  attended(layer: number, tokens: MemoryTokens, weights: Float32Array): void {
-    const looked = this.#layers.get(layer);
+  attended(tokens: MemoryTokens, weights: Float32Array): void {
+    const looked = this.#looked;
     const chosen = this.#chosen.get(tokens);
     if (!looked || !chosen) return;
     looked.looks++;
@@ -106,33 +106,33 @@ export class MemoryContext implements RoutedMemory {
 
   /** What was looked at until now. */
   trace(): MemoryTrace {
-    const layers = [...this.#layers].map(([layer, { last, refreshes, looks, seen }]): LayerTrace => {
-      const blocks = [...seen.values()]
-        .map(({ traced, masses }) => {
-          const headMasses = [...masses].map((mass) => (looks > 0 ? mass / looks : 0));
-          return { ...traced, mass: mean(headMasses), headMasses };
-        })
-        .sort((a, b) => b.mass - a.mass);
-      // Blocks of a damaged segment have left the memory since.
-      const chosen = last.chosen.filter(({ block }) => this.#memory.has(block));
-      const estimatedRecall = this.#memory.estimatedRecall(layer, last.query, chosen, (block) => !this.#isShown(block));
-      return { layer, blocks, estimatedRecall, refreshes, looks };
-    });
     const { nBlocks, nTokens } = this.#memory;
+    const layers = this.#looked ? [this.#layerTrace(this.#looked)] : [];
     return { nBlocks, nTokens, layers, bytesRead: this.#bytesRead, selectMs: this.#selectMs };
+  }
+
+  #layerTrace({ last, refreshes, looks, seen }: Looked): LayerTrace {
+    const blocks = [...seen.values()]
+      .map(({ traced, masses }) => {
+        const headMasses = [...masses].map((mass) => (looks > 0 ? mass / looks : 0));
+        return { ...traced, mass: mean(headMasses), headMasses };
+      })
+      .sort((a, b) => b.mass - a.mass);
+    // Blocks of a damaged segment have left the memory since.
+    const chosen = last.chosen.filter(({ block }) => this.#memory.has(block));
+    const estimatedRecall = this.#memory.estimatedRecall(last.query, chosen, (block) => !this.#isShown(block));
+    return { layer: this.#memory.router.config.memoryLayer, blocks, estimatedRecall, refreshes, looks };
   }
 
   /** The best blocks with their tokens; undefined where one of them could not be read. */
   #choose(
-    layer: number,
     k: number,
     query: Float32Array,
     heads: Float32Array | undefined,
   ): (Chosen & { readonly stored: MemoryBlock })[] | undefined {
     const found: (Chosen & { readonly stored: MemoryBlock })[] = [];
     const hits = this.#memory.top(query, heads ? CANDIDATES * k : k, (candidate) => !this.#isShown(candidate));
-    const ranked =
-      heads && hits.length > k ? this.#rank(layer, k, heads, hits) : hits.map((hit) => ({ hit, isRough: false }));
+    const ranked = heads && hits.length > k ? this.#rank(k, heads, hits) : hits.map((hit) => ({ hit, isRough: false }));
     if (ranked === undefined) return undefined;
     for (const { hit, isRough } of ranked) {
       const { block, score } = hit;
@@ -146,13 +146,13 @@ export class MemoryContext implements RoutedMemory {
   }
 
   /** The best of the hits by their keys; undefined where one of them could not be read. */
-  #rank(layer: number, k: number, heads: Float32Array, hits: readonly BlockHit[]) {
+  #rank(k: number, heads: Float32Array, hits: readonly BlockHit[]) {
     const candidates: Candidate[] = [];
     for (const { block } of hits) {
       const keys = this.#memory.scan(block);
       if (!keys) return undefined;
       const memoryClass = MEMORY_CLASSES.indexOf(this.#classOf(block));
-      candidates.push({ keys, biases: this.#memory.classBiases(layer, memoryClass) });
+      candidates.push({ keys, biases: this.#memory.classBiases(memoryClass) });
     }
     const { best, rough } = rankBlocks(heads, candidates, k, TOLERANCE);
     return best.map((i) => ({ hit: hits[i], isRough: rough.has(i) }));

@@ -59,16 +59,16 @@ export class RepositoryMemory {
   #nTokens = 0;
   #bytesRead = 0;
 
-  /** What a retrieval layer's heads add to the scores of a block of a class (its index): [nHeads]. */
-  classBiases(layer: number, memoryClass: number): Float32Array {
+  /** What the memory layer's heads add to the scores of a block of a class (its index): [nHeads]. */
+  classBiases(memoryClass: number): Float32Array {
     const { weights, config } = this.router;
-    const table = weights.vector(`blk.${layer}.class_bias`);
+    const table = weights.vector(`blk.${config.memoryLayer}.class_bias`);
     const { nHeads } = config;
     const nClasses = table.length / nHeads;
     return Float32Array.from({ length: nHeads }, (_, head) => table[head * nClasses + memoryClass]);
   }
 
-  /** `router`: the model whose retrieval layers look for blocks; other models have their blocks placed in the text. */
+  /** `router`: the model whose memory layer looks for blocks; other models have their blocks placed in the text. */
   constructor(router: HybridModel | undefined, store: SegmentStore, index: BlockIndex) {
     this.#router = router;
     this.#store = store;
@@ -156,16 +156,12 @@ export class RepositoryMemory {
   }
 
   /**
-   * The share that `hits` have of a layer's routing softmax over all blocks allowed. The routing was trained to predict
+   * The share that `hits` have of the routing softmax over all blocks allowed. The routing was trained to predict
    * the blocks' attention, so this estimates the share of the attention to memory that they catch.
    */
-  estimatedRecall(
-    layer: number,
-    query: Float32Array,
-    hits: readonly BlockHit[],
-    allowed: (block: number) => boolean,
-  ): number {
-    const [scale] = this.router.weights.vector(`blk.${layer}.route_scale`);
+  estimatedRecall(query: Float32Array, hits: readonly BlockHit[], allowed: (block: number) => boolean): number {
+    const { weights, config } = this.router;
+    const [scale] = weights.vector(`blk.${config.memoryLayer}.route_scale`);
     const sum = hits.reduce((total, { score }) => total + Math.exp(scale * (score - 1)), 0);
     const all = this.#index.sumExp(query, scale, allowed);
     return all > 0 ? sum / all : 1;

@@ -6,12 +6,12 @@ import type { ModelFile } from "./files/model-file.ts";
 import { isObject } from "./files/small-file.ts";
 import { clipped } from "./messages.ts";
 
-export const HYBRID_FORMAT = "longsight-hybrid-1";
+export const HYBRID_FORMAT = "longsight-hybrid-2";
 
 /** Rows of an int8 matrix NAME have their scales in the tensor NAME.scale. */
 export const SCALE_ENDING = ".scale";
 
-/** Lightning layers keep a constant state; retrieval layers attend to a window and to memory blocks. */
+/** Lightning layers keep a constant state; retrieval layers attend to a window, the last of them to memory blocks too. */
 export type HybridLayer = "lightning" | "retrieval";
 
 /** What a memory block is to the file being completed, in the order of the class biases. */
@@ -33,7 +33,9 @@ export interface HybridConfig {
   /** hiddenSize = nHeads * headSize */
   readonly headSize: number;
   readonly layers: readonly HybridLayer[];
-  /** The first retrieval layer: it makes the keys and values of memory blocks. */
+  /** The first retrieval layer: it makes the landmarks of memory blocks and the queries of questions in words. */
+  readonly landmarkLayer: number;
+  /** The last retrieval layer: it makes the keys and values of memory blocks and attends to them. */
   readonly memoryLayer: number;
   readonly gateRank: number;
   /** Tokens a retrieval layer sees without memory, the newest included. */
@@ -43,7 +45,7 @@ export interface HybridConfig {
   readonly routeSize: number;
   /** Consecutive tokens that share one routing query. */
   readonly routeGroup: number;
-  /** Blocks fetched for a routing query and layer. */
+  /** Blocks fetched for a routing query. */
   readonly routeTopBlocks: number;
   readonly normEps: number;
   /** The longest sequence seen in training, in tokens. */
@@ -69,7 +71,8 @@ export function readHybridConfig(file: ModelFile): HybridConfig {
   is("conv_taps", CONV_TAPS);
   is("suffix_tokens", SUFFIX_TOKENS);
   const layers = readLayers(path, settings.get("layers"));
-  is("memory_layer", layers.indexOf("retrieval"));
+  is("landmark_layer", layers.indexOf("retrieval"));
+  is("memory_layer", layers.lastIndexOf("retrieval"));
   const name = settings.get("name");
   const config: HybridConfig = {
     name: typeof name === "string" ? clipped(name, 60) : "",
@@ -79,7 +82,8 @@ export function readHybridConfig(file: ModelFile): HybridConfig {
     nHeads: settings.size("n_heads"),
     headSize: settings.size("head_size"),
     layers,
-    memoryLayer: layers.indexOf("retrieval"),
+    landmarkLayer: layers.indexOf("retrieval"),
+    memoryLayer: layers.lastIndexOf("retrieval"),
     gateRank: settings.size("gate_rank"),
     window: settings.size("window"),
     blockSize: settings.count("block_size"),
@@ -135,11 +139,11 @@ export function* hybridTensors(config: HybridConfig): Generator<{ name: string; 
             k_norm: [c],
             sink: [h],
             window_bias: [h, config.window],
-            class_bias: [h, MEMORY_CLASSES.length],
-            route_q: [r, d],
-            route_scale: [1],
           }),
-      ...(layer === config.memoryLayer ? { route_k: [r, d], route_pool: [d] } : {}),
+      ...(layer === config.landmarkLayer ? { route_q: [r, d], route_k: [r, d], route_pool: [d] } : {}),
+      ...(layer === config.memoryLayer
+        ? { route_q: [r, d], class_bias: [h, MEMORY_CLASSES.length], route_scale: [1] }
+        : {}),
     };
     for (const [name, shape] of Object.entries(shapes)) yield { name: `blk.${layer}.${name}`, shape };
   }

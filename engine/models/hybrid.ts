@@ -14,7 +14,7 @@ export interface HybridModel {
 }
 
 /**
- * Reads a folder of the format longsight-hybrid-1. The weights are small and held in memory, so nothing stays open.
+ * Reads a folder of the format longsight-hybrid-2. The weights are small and held in memory, so nothing stays open.
  * Throws not-found for a missing file, bad-model where config and tensors are damaged or contradict each other.
  */
 export function openHybrid(folder: string): HybridModel {

@@ -1,13 +1,13 @@
 /**
  * The default model as an encoder: files become memory (keys, values and landmarks), questions become routing queries.
- * Only the layers up to the memory layer run.
+ * Only the layers up to the memory layer run, for questions and spans those up to the landmark layer.
  */
-import { compileHybridEncoder, hybridState } from "../compiler/hybrid.ts";
+import { compileHybridEncoder, compileHybridRouter, hybridState } from "../compiler/hybrid.ts";
 import { LongsightError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import type { HybridConfig } from "../models/hybrid-config.ts";
 import type { Tokenizer } from "../models/types.ts";
-import { unitLength } from "./hybrid.ts";
+import { biasRange, unitLength } from "./hybrid.ts";
 import { quantiseRows, type StoredTokens } from "./hybrid-memory.ts";
 import { HybridState } from "./hybrid-state.ts";
 import { betweenRuns, createSession, type InferenceSession, type SessionOptions, Tensor } from "./session.ts";
@@ -30,7 +30,35 @@ export interface CodeSpan {
   readonly text: string;
 }
 
-export interface EncodeOptions<State = HybridState> {
+/** What an encoder carries from run to run. */
+export class HybridEncoderState {
+  readonly router: HybridState;
+  readonly encoder: HybridState;
+
+  private constructor(router: HybridState, encoder: HybridState) {
+    this.router = router;
+    this.encoder = encoder;
+  }
+
+  /** The state before the first token. */
+  static start(config: HybridConfig): HybridEncoderState {
+    return new HybridEncoderState(new HybridState(config, "router"), new HybridState(config, "encoder"));
+  }
+
+  get nTokens(): number {
+    return this.encoder.nTokens;
+  }
+
+  get sizeBytes(): number {
+    return this.router.sizeBytes + this.encoder.sizeBytes;
+  }
+
+  fork(): HybridEncoderState {
+    return new HybridEncoderState(this.router.fork(), this.encoder.fork());
+  }
+}
+
+export interface EncodeOptions<State = HybridEncoderState> {
   /** Observed between two session runs. */
   readonly signal?: AbortSignal;
   /** Runs a session run when its turn has come. */
@@ -43,19 +71,22 @@ export interface EncodeOptions<State = HybridState> {
 
 export class HybridEncoder {
   readonly config: HybridConfig;
-  readonly #session: InferenceSession;
+  readonly #router: InferenceSession;
+  readonly #encoder: InferenceSession;
   readonly #tokenizer: Tokenizer;
 
-  /** Compiles the encoder's part of the model and opens a session. */
+  /** Compiles the encoder's parts of the model and opens a session for each. */
   static async open({ config, weights }: HybridModel, tokenizer: Tokenizer, options: SessionOptions) {
-    const session = await createSession(compileHybridEncoder(config, weights), options);
-    return new HybridEncoder(config, tokenizer, session);
+    const router = await createSession(compileHybridRouter(config, weights), options);
+    const encoder = await createSession(compileHybridEncoder(config, weights, runTokens(config)), options);
+    return new HybridEncoder(config, tokenizer, router, encoder);
   }
 
-  private constructor(config: HybridConfig, tokenizer: Tokenizer, session: InferenceSession) {
+  private constructor(config: HybridConfig, tokenizer: Tokenizer, router: InferenceSession, encoder: InferenceSession) {
     this.config = config;
     this.#tokenizer = tokenizer;
-    this.#session = session;
+    this.#router = router;
+    this.#encoder = encoder;
   }
 
   /**
@@ -74,7 +105,7 @@ export class HybridEncoder {
    */
   async *encodeParts(ids: readonly number[], options: EncodeOptions = {}) {
     const { signal, turn = (run) => run(), from, onState } = options;
-    const { vocabSize, blockSize } = this.config;
+    const { vocabSize } = this.config;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined || ids.length === 0) {
       throw new LongsightError(
@@ -82,34 +113,43 @@ export class HybridEncoder {
         `The text has no tokens, or not this model's (${wrong}); use its tokenizer.`,
       );
     }
-    const state = from ?? new HybridState(this.config, "encoder");
-    const runTokens = Math.max(MAX_RUN_TOKENS - (MAX_RUN_TOKENS % blockSize), blockSize);
+    const state = from ?? HybridEncoderState.start(this.config);
+    const nRun = runTokens(this.config);
     while (state.nTokens < ids.length) {
       await betweenRuns(signal);
-      const part = await turn(() => this.#encodeRun(ids.slice(state.nTokens, state.nTokens + runTokens), state));
+      const part = await turn(() => this.#encodeRun(ids.slice(state.nTokens, state.nTokens + nRun), state));
       onState?.(state);
       yield part;
     }
   }
 
-  async #encodeRun(ids: readonly number[], state: HybridState): Promise<EncodedText> {
-    const { headSize, routeSize } = this.config;
+  async #encodeRun(ids: readonly number[], state: HybridEncoderState): Promise<EncodedText> {
+    const { headSize, window } = this.config;
     const n = ids.length;
-    const width = 2 * routeSize + 1;
+    const { below, routing } = await this.#routeRun(ids, state.router);
     const keys = new Float32Array(n * headSize);
     const values = new Float32Array(n * headSize);
-    const routing = new Float32Array(n * width);
-    await this.#session.run(
-      { ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), [1, n]), ...state.inputs() },
+    await this.#encoder.run(
+      { below, ...biasRange(window, state.encoder.nWindow, n), ...state.encoder.inputs() },
       {
         keys: new Tensor("float32", keys, [1, n, headSize]),
         values: new Tensor("float32", values, [1, n, headSize]),
-        routing: new Tensor("float32", routing, [1, n, width]),
-        ...state.outputs(n),
+        ...state.encoder.outputs(n),
       },
     );
-    state.advance(n);
+    // Both or neither: a run that fails leaves the state as it was.
+    state.router.advance(n);
+    state.encoder.advance(n);
     return new EncodedText(this.config, keys, values, routing);
+  }
+
+  /** Runs the layers below the landmark layer; the state is not moved on. */
+  async #routeRun(ids: readonly number[], state: HybridState): Promise<{ below: Tensor; routing: Float32Array }> {
+    const { below, routing } = await this.#router.run(
+      { ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), [1, ids.length]), ...state.inputs() },
+      { below: null, routing: null, ...state.outputs(ids.length) },
+    );
+    return { below, routing: routing.data as Float32Array };
   }
 
   /** The ids of a file as memory sees it: a header with its path, and its text. */
@@ -122,8 +162,10 @@ export class HybridEncoder {
   async embedQuestion(text: string, signal?: AbortSignal): Promise<Float32Array> {
     const { doc, ask } = this.config.specialTokens;
     const words = this.#tokenizer.encode(` ${text.trim().replace(/\s+/g, " ")}`).slice(0, QUESTION_TOKENS - 2);
-    const encoded = await this.encode([doc, ...words, ask], signal);
-    return encoded.query(words.length + 1);
+    await betweenRuns(signal);
+    const { routing } = await this.#routeRun([doc, ...words, ask], new HybridState(this.config, "router"));
+    const { routeSize } = this.config;
+    return unitLength(routing.slice(-routeSize - 1, -1));
   }
 
   /**
@@ -151,12 +193,12 @@ export class HybridEncoder {
     const ids = new BigInt64Array(sequences.length * n);
     for (const [row, sequence] of sequences.entries()) ids.set(sequence.ids.map(BigInt), row * n);
     const feeds: Record<string, Tensor> = { ids: new Tensor("int64", ids, [sequences.length, n]) };
-    for (const [name, [, ...rest]] of hybridState(this.config, "encoder", 0)) {
+    for (const [name, [, ...rest]] of hybridState(this.config, "router", 0)) {
       const shape = [sequences.length, ...rest];
       const zeros = new Float32Array(shape.reduce((product, size) => product * size));
       feeds[`past.${name}`] = new Tensor("float32", zeros, shape);
     }
-    const { routing } = await this.#session.run(feeds, ["routing"]);
+    const { routing } = await this.#router.run(feeds, ["routing"]);
     const width = 2 * this.config.routeSize + 1;
     return sequences.map((sequence, row) => {
       const own = (routing.data as Float32Array).subarray(row * n * width, (row * n + sequence.ids.length) * width);
@@ -165,11 +207,14 @@ export class HybridEncoder {
   }
 
   async close(): Promise<void> {
-    await this.#session.release();
+    await Promise.all([this.#router.release(), this.#encoder.release()]);
   }
 }
 
-/** What the memory layer made of a text. */
+/** Tokens of one run of a file, whole blocks. */
+const runTokens = ({ blockSize }: HybridConfig) => Math.max(MAX_RUN_TOKENS - (MAX_RUN_TOKENS % blockSize), blockSize);
+
+/** What the model made of a text. */
 export class EncodedText {
   readonly #config: HybridConfig;
   readonly #keys: Float32Array;
@@ -229,13 +274,6 @@ export class EncodedText {
   /** The landmark [routeSize] of tokens start .. end - 1. */
   landmark(start: number, end: number): Float32Array {
     return pooled(this.#routing, this.#config.routeSize, start, end);
-  }
-
-  /** The memory layer's routing query [routeSize] of a single token. */
-  query(token: number): Float32Array {
-    const { routeSize } = this.#config;
-    const at = token * (2 * routeSize + 1) + routeSize;
-    return unitLength(this.#routing.slice(at, at + routeSize));
   }
 }
 

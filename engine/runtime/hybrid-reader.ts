@@ -96,13 +96,9 @@ export class HybridReader implements DraftReader {
     }
     const tokens = this.#routing.tokens(memory);
     const result = await this.#decoder.read(this.#state, ids, { signal, nRows, memory: tokens });
-    const { logits, attention } = result;
     this.#routing.push(result);
-    for (const [layer, seen] of tokens) {
-      const weights = attention.get(layer);
-      if (weights) memory.attended?.(layer, seen, toMemory(weights, seen.classes.length, this.#decoder.config.nHeads));
-    }
-    return logits;
+    memory.attended?.(tokens, toMemory(result.attention, tokens.classes.length, this.#decoder.config.nHeads));
+    return result.logits;
   }
 
   /** Makes the state one that has read at most the first `nTokens` of its text. */

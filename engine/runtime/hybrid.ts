@@ -22,8 +22,8 @@ export interface MemoryTokens {
 }
 
 export interface ReadOptions {
-  /** What retrieval layers see besides the text: one list for all of them, or one for each by its layer's index. */
-  readonly memory?: MemoryTokens | ReadonlyMap<number, MemoryTokens>;
+  /** What the memory layer sees besides the text. */
+  readonly memory?: MemoryTokens;
   readonly signal?: AbortSignal;
   /** How many of the last tokens' logits are wanted, by default the last one's alone; at most one run's. */
   readonly nRows?: number;
@@ -34,15 +34,15 @@ export interface ReadResult {
   readonly logits: Float32Array;
   /** [nRows, hiddenSize] that the logits are made of. */
   readonly hidden: Float32Array;
-  /** Per retrieval layer the routing queries of the last tokens, routeGroup or all if fewer were read, and maybe more: [n, routeSize], see groupQuery. */
-  readonly queries: ReadonlyMap<number, Float32Array>;
+  /** The routing queries of the last tokens, routeGroup or all if fewer were read, and maybe more: [n, routeSize], see groupQuery. */
+  readonly queries: Float32Array;
   /**
-   * Per retrieval layer what the last routeGroup tokens, or all if fewer were read, ask memory keys for:
-   * [n, nHeads, headSize], with the score scale multiplied in.
+   * What the last routeGroup tokens, or all if fewer were read, ask memory keys for: [n, nHeads, headSize], with the score
+   * scale multiplied in.
    */
-  readonly heads: ReadonlyMap<number, Float32Array>;
-  /** Per retrieval layer the last token's attention [nHeads, nKeys]: memory tokens first, then the rest. */
-  readonly attention: ReadonlyMap<number, Float32Array>;
+  readonly heads: Float32Array;
+  /** The last token's attention in the memory layer [nHeads, nKeys]: memory tokens first, then the rest. */
+  readonly attention: Float32Array;
 }
 
 export interface HybridOptions extends SessionOptions {
@@ -53,7 +53,6 @@ export interface HybridOptions extends SessionOptions {
 export class HybridDecoder {
   readonly config: HybridConfig;
   readonly #session: InferenceSession;
-  readonly #retrievalLayers: readonly number[];
   readonly #memoryTensors = new WeakMap<MemoryTokens, Record<string, Tensor>>();
 
   /** Compiles the model and opens a session. */
@@ -65,7 +64,6 @@ export class HybridDecoder {
   private constructor(config: HybridConfig, session: InferenceSession) {
     this.config = config;
     this.#session = session;
-    this.#retrievalLayers = config.layers.flatMap((kind, layer) => (kind === "retrieval" ? [layer] : []));
   }
 
   /** The state before the first token of a text. */
@@ -87,7 +85,7 @@ export class HybridDecoder {
         `Token ${wrong} is not one of the model's ${vocabSize}; use its tokenizer.`,
       );
     }
-    const memory = this.#memoryInputs(options.memory);
+    const memory = this.#memoryInputs(options.memory ?? NO_MEMORY);
     const { nRows = 1 } = options;
     if (nRows > MAX_RUN_TOKENS) throw new Error(`${nRows} rows are more than one run's`);
     // All rows that are wanted belong to the last run, and all tokens that ask memory together.
@@ -114,55 +112,39 @@ export class HybridDecoder {
     memory: Record<string, Tensor>,
   ): Promise<ReadResult> {
     const n = ids.length;
-    const { start, end } = windowBiasRange(this.config.window, state.nWindow, n);
     const feeds = {
       ids: int64([1, n], ids),
       rows: int64(
         [nRows],
         Array.from({ length: nRows }, (_, row) => n - nRows + row),
       ),
-      bias_start: int64([2], start),
-      bias_end: int64([2], end),
+      ...biasRange(this.config.window, state.nWindow, n),
       ...memory,
       ...state.inputs(),
     };
-    const names = this.#retrievalLayers.flatMap((layer) => [`query.${layer}`, `heads.${layer}`, `attention.${layer}`]);
-    const fetches = {
-      logits: null,
-      hidden: null,
-      ...Object.fromEntries(names.map((name) => [name, null])),
-      ...state.outputs(n),
-    };
+    const fetches = { logits: null, hidden: null, query: null, heads: null, attention: null, ...state.outputs(n) };
     const results = await this.#session.run(feeds, fetches);
     state.advance(n);
-    const byLayer = (name: string) =>
-      new Map(this.#retrievalLayers.map((layer) => [layer, results[`${name}.${layer}`].data as Float32Array]));
     return {
       logits: results.logits.data as Float32Array,
       hidden: results.hidden.data as Float32Array,
-      queries: byLayer("query"),
-      heads: byLayer("heads"),
-      attention: byLayer("attention"),
+      queries: results.query.data as Float32Array,
+      heads: results.heads.data as Float32Array,
+      attention: results.attention.data as Float32Array,
     };
   }
 
-  #memoryInputs(memory: ReadOptions["memory"]): Record<string, Tensor> {
-    const inputs: Record<string, Tensor> = {};
-    for (const layer of this.#retrievalLayers) {
-      const tokens = (memory && "get" in memory ? memory.get(layer) : memory) ?? NO_MEMORY;
-      for (const [name, tensor] of Object.entries(this.#tensorsOf(tokens))) inputs[`memory.${layer}.${name}`] = tensor;
-    }
-    return inputs;
-  }
-
   /** The same tokens are seen by many runs, one for each token that is generated. */
-  #tensorsOf(tokens: MemoryTokens): Record<string, Tensor> {
+  #memoryInputs(tokens: MemoryTokens): Record<string, Tensor> {
     const n = tokens.classes.length;
     const rows = (data: Float32Array) => new Tensor("float32", data, [n, this.config.headSize]);
-    let tensors = this.#memoryTensors.get(tokens);
-    tensors ??= { keys: rows(tokens.keys), values: rows(tokens.values), classes: int64([n], [...tokens.classes]) };
-    this.#memoryTensors.set(tokens, tensors);
-    return tensors;
+    const inputs = this.#memoryTensors.get(tokens) ?? {
+      "memory.keys": rows(tokens.keys),
+      "memory.values": rows(tokens.values),
+      "memory.classes": int64([n], [...tokens.classes]),
+    };
+    this.#memoryTensors.set(tokens, inputs);
+    return inputs;
   }
 }
 
@@ -174,6 +156,12 @@ const NO_MEMORY: MemoryTokens = {
 
 const int64 = (shape: number[], values: readonly number[]) =>
   new Tensor("int64", BigInt64Array.from(values, BigInt), shape);
+
+/** Which part of the windows' biases a run of `nTokens` behind `nPast` window keys needs, as inputs. */
+export function biasRange(window: number, nPast: number, nTokens: number): Record<"bias_start" | "bias_end", Tensor> {
+  const { start, end } = windowBiasRange(window, nPast, nTokens);
+  return { bias_start: int64([2], start), bias_end: int64([2], end) };
+}
 
 /** The routing query of the last `nTokens` tokens of `queries` [n, routeSize]: their mean, of unit length. */
 export function groupQuery(queries: Float32Array, routeSize: number, nTokens: number): Float32Array {

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-FORMAT = "longsight-hybrid-1"
+FORMAT = "longsight-hybrid-2"
 MEMORY_CLASSES = ("own_before", "own_after", "imported", "same_folder", "other")
 
 
@@ -29,12 +29,17 @@ class Config:
         return self.hidden_size // self.n_heads
 
     @property
-    def memory_layer(self) -> int:
-        """The first retrieval layer: it makes the shared memory keys and values."""
+    def landmark_layer(self) -> int:
+        """The first retrieval layer: it makes the landmarks of blocks and the queries of questions in words."""
         return self.layers.index("retrieval")
 
+    @property
+    def memory_layer(self) -> int:
+        """The last retrieval layer: it makes the memory's keys and values, and it alone reads them."""
+        return len(self.layers) - 1 - self.layers[::-1].index("retrieval")
+
     def to_json(self) -> dict:
-        return {"format": FORMAT, **asdict(self), "head_size": self.head_size, "memory_layer": self.memory_layer, "memory_classes": MEMORY_CLASSES}
+        return {"format": FORMAT, **asdict(self), "head_size": self.head_size, "landmark_layer": self.landmark_layer, "memory_layer": self.memory_layer, "memory_classes": MEMORY_CLASSES}
 
 
 def _layers(pattern: str) -> tuple[str, ...]:

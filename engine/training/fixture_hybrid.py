@@ -42,7 +42,8 @@ def memory_case(model: Model) -> dict:
     files, landmarks, keys, values, classes = [], [], [], [], []
     for name, n in FILES:
         ids = random_ids(n)
-        u, k, v = model.memory_of(model.below(model.embed(torch.tensor([ids]))))
+        h, u = model.below(torch.tensor([ids]))
+        k, v = model.memory_of(h)
         for start in range(0, n, CONFIG.block_size):
             block = u[0, start : start + CONFIG.block_size]
             landmarks.append(model.landmarks(block, torch.ones(len(block), dtype=torch.bool)))
@@ -52,10 +53,9 @@ def memory_case(model: Model) -> dict:
         files.append({"path": f"{name}.py", "class": name, "ids": ids})
     memory = Memory(torch.cat(keys, 1), torch.cat(values, 1), torch.tensor([classes]))
     prompt = random_ids(30)
-    _, shown = model.above(model.below(model.embed(torch.tensor([prompt]))), memory)
-    layers = [i for i, kind in enumerate(LAYERS) if kind == "retrieval"]
-    queries = {str(layer): round7(model.route_query(r.u[0, -CONFIG.route_group :].mean(0), layer)) for layer, r in zip(layers, shown)}
-    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": files, "landmarks": round7(torch.stack(landmarks)), "queries": queries}}
+    _, shown = model.above(model.below(torch.tensor([prompt]))[0], memory)
+    query = round7(model.route_query(shown.u[0, -CONFIG.route_group :].mean(0), CONFIG.memory_layer))
+    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": files, "landmarks": round7(torch.stack(landmarks)), "query": query}}
 
 
 @torch.no_grad()

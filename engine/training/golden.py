@@ -38,7 +38,8 @@ def memory_case(model: Model, sampler: Sampler) -> dict:
     files, landmarks, keys, values, classes = [], [], [], [], []
     for path, name in (("training/config.py", "imported"), ("training/paths.py", "same_folder")):
         ids = [FILE, *sampler.encode(path), *sampler.encode("\n" + (HERE / Path(path).name).read_text())][:300]
-        u, k, v = model.memory_of(model.below(model.embed(torch.tensor([ids]))))
+        h, u = model.below(torch.tensor([ids]))
+        k, v = model.memory_of(h)
         for start in range(0, len(ids), config.block_size):
             block = u[0, start : start + config.block_size]
             landmarks.append(model.landmarks(block, torch.ones(len(block), dtype=torch.bool)))
@@ -48,10 +49,9 @@ def memory_case(model: Model, sampler: Sampler) -> dict:
         files.append({"path": path, "class": name, "ids": ids})
     memory = Memory(torch.cat(keys, 1), torch.cat(values, 1), torch.tensor([classes]))
     prompt = [FILE, *sampler.encode("training/run.py"), *sampler.encode("\nfrom .config import CONFIGS\nfrom .paths import RUNS\n\nconfig = CONFIGS[")]
-    _, shown = model.above(model.below(model.embed(torch.tensor([prompt]))), memory)
-    layers = [i for i, kind in enumerate(config.layers) if kind == "retrieval"]
-    queries = {str(layer): round7(model.route_query(r.u[0, -config.route_group :].mean(0), layer)) for layer, r in zip(layers, shown)}
-    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": files, "landmarks": round7(torch.stack(landmarks)), "queries": queries}}
+    _, shown = model.above(model.below(torch.tensor([prompt]))[0], memory)
+    query = round7(model.route_query(shown.u[0, -config.route_group :].mean(0), config.memory_layer))
+    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": files, "landmarks": round7(torch.stack(landmarks)), "query": query}}
 
 
 @torch.no_grad()

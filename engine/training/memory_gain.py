@@ -7,44 +7,40 @@ import torch
 
 from .bits import n_bytes
 from .groups import IMPORTED, KIN_ROWS, OTHER, draw_group
-from .model import Memory, Model, Retrieved
+from .model import Memory, Model, srms
 from .samples import Sampler
 from .tokenizer import PAD
 
 READERS = ("none", "own", "stranger", "own, routed")
 
 
-def routed_classes(model: Model, u: torch.Tensor, landmarks: torch.Tensor, classes: torch.Tensor, layer: int) -> torch.Tensor:
+def routed_classes(model: Model, u: torch.Tensor, landmarks: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """Class of every memory token for every group of tokens [groups, M]: only the best blocks by the mean query of the group before
     are visible, so that no choice looks ahead (the first group uses its own first token)."""
     config = model.config
     n_groups = math.ceil(len(u) / config.route_group)
     queries = [u[0]] + [u[g * config.route_group : (g + 1) * config.route_group].mean(0) for g in range(n_groups - 1)]
-    scores = model.route_query(torch.stack(queries), layer) @ landmarks.T
+    scores = model.route_query(torch.stack(queries), config.memory_layer) @ landmarks.T
     best = scores.topk(min(config.route_top_blocks, scores.shape[1]), dim=1).indices
     visible = torch.zeros_like(scores, dtype=torch.bool).scatter(1, best, True).repeat_interleave(config.block_size, dim=1)
     return torch.where(visible, classes[None], -1)
 
 
 def forward_routed(model: Model, h: torch.Tensor, memory: Memory, landmarks: torch.Tensor) -> torch.Tensor:
-    """Like model.above for one row [1, n, d], every retrieval layer choosing its blocks by routing."""
+    """Like model.above for one row [1, n, d], the memory layer choosing its blocks by routing."""
     config, group = model.config, model.config.route_group
-    for layer in range(config.memory_layer, len(config.layers)):
-        block = model.blk[layer]
-        if config.layers[layer] == "lightning":
-            h, _ = block(h, None, None)
-            continue
-        from_layer: Retrieved = block(h, None, None)[1]
-        by_group = routed_classes(model, from_layer.u[0], landmarks, memory.classes[0], layer)
-        # One pass per group of tokens with that group's blocks; only the group's own rows are kept.
-        out = torch.empty_like(h)
-        for g in range(len(by_group)):
-            rows = slice(g * group, (g + 1) * group)
-            seen = by_group[g] >= 0
-            chosen = Memory(memory.keys[:, seen], memory.values[:, seen], memory.classes[:, seen])
-            out[:, rows] = block(h[:, : (g + 1) * group], chosen, None)[0][:, rows]
-        h = out
-    return h
+    reader, *rest = model.blk[config.memory_layer :]
+    by_group = routed_classes(model, srms(h[0], config.norm_eps), landmarks, memory.classes[0])
+    # One pass per group of tokens with that group's blocks; only the group's own rows are kept.
+    out = torch.empty_like(h)
+    for g in range(len(by_group)):
+        rows = slice(g * group, (g + 1) * group)
+        seen = by_group[g] >= 0
+        chosen = Memory(memory.keys[:, seen], memory.values[:, seen], memory.classes[:, seen])
+        out[:, rows] = reader(h[:, : (g + 1) * group], chosen, None)[0][:, rows]
+    for block in rest:
+        out, _ = block(out, None, None)
+    return out
 
 
 @torch.no_grad()
@@ -56,7 +52,8 @@ def memory_gain(model: Model, sampler: Sampler, n_groups: int, length: int, seed
     encoded = []
     for group in groups:
         ids = torch.from_numpy(group.ids[1:KIN_ROWS])
-        u, keys, values = model.memory_of(model.below(model.embed(ids)))
+        h, u = model.below(ids)
+        keys, values = model.memory_of(h)
         real = ids != PAD
         blocks = real.reshape(-1, size).clone()
         blocks[:, 0] = True
@@ -66,7 +63,7 @@ def memory_gain(model: Model, sampler: Sampler, n_groups: int, length: int, seed
         other = next(o for o in (*range(g + 1, n_groups), *range(g)) if groups[o].repository != group.repository)
         row = group.ids[0][group.ids[0] != PAD]
         ids = torch.from_numpy(row)[None]
-        h = model.below(model.embed(ids[:, :-1]))
+        h, _ = model.below(ids[:, :-1])
         weights = torch.tensor([n_bytes(sampler, int(i)) for i in row[1:]], dtype=torch.float)
         bits = {}
         for reader in READERS:

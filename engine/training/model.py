@@ -1,4 +1,4 @@
-"""The default model: Lightning layers with a few softmax retrieval layers that read a shared memory. models/default/FORMAT.md defines it.
+"""The default model: Lightning layers with a few softmax retrieval layers, the last of which reads a memory. models/default/FORMAT.md defines it.
 
 Names of parameters are those of the file. B rows, n tokens, H heads, c head size, M memory tokens.
 """
@@ -29,7 +29,7 @@ def causal_conv(p: Tensor, taps: Tensor, tail: Tensor | None = None) -> tuple[Te
 
 @dataclass
 class Memory:
-    """What retrieval layers read besides their window. A row sees the tokens whose class is >= 0."""
+    """What the memory layer reads besides its window. A row sees the tokens whose class is >= 0."""
 
     keys: Tensor  # [B, M, c]
     values: Tensor  # [B, M, c]
@@ -47,7 +47,7 @@ class State:
 
 @dataclass
 class Retrieved:
-    """What a retrieval layer shows to the training objective and to the memory."""
+    """What a retrieval layer shows to the training objective and to the monitor."""
 
     u: Tensor  # [B, n, d] its normalised input
     keys: Tensor  # [B, n, c]
@@ -101,12 +101,14 @@ class Retrieval(nn.Module):
         self.k_norm = nn.Parameter(torch.ones(c))
         self.sink = nn.Parameter(torch.zeros(h))
         self.window_bias = nn.Parameter(torch.zeros(h, config.window))
-        self.class_bias = nn.Parameter(torch.zeros(h, len(MEMORY_CLASSES)))
-        self.route_q = matrix(config.route_size, d)
-        self.route_scale = nn.Parameter(torch.tensor([10.0]))
-        if layer == config.memory_layer:
+        if layer in (config.landmark_layer, config.memory_layer):
+            self.route_q = matrix(config.route_size, d)
+        if layer == config.landmark_layer:
             self.route_k = matrix(config.route_size, d)
             self.route_pool = nn.Parameter(torch.zeros(d))
+        if layer == config.memory_layer:
+            self.class_bias = nn.Parameter(torch.zeros(h, len(MEMORY_CLASSES)))
+            self.route_scale = nn.Parameter(torch.tensor([10.0]))
         self.attn_output = matrix(d, d, gain=(2 * len(config.layers)) ** -0.5)
 
     def forward(self, u: Tensor, memory: Memory | None, state: State | None) -> tuple[Tensor, Retrieved]:
@@ -172,19 +174,28 @@ class Model(nn.Module):
     def embed(self, ids: Tensor) -> Tensor:
         return F.embedding(ids, self.token_embd)
 
-    def below(self, h: Tensor, state: State | None = None) -> Tensor:
-        """Layers under the memory layer."""
-        for block in self.blk[: self.config.memory_layer]:
-            h, _ = block(h, None, state)
-        return h
+    def landmark_input(self, ids: Tensor) -> Tensor:
+        """The normalised input [B, n, d] of the landmark layer."""
+        h = self.embed(ids)
+        for block in self.blk[: self.config.landmark_layer]:
+            h, _ = block(h, None, None)
+        return srms(h, self.config.norm_eps)
 
-    def above(self, h: Tensor, memory: Memory | None, state: State | None = None) -> tuple[Tensor, list[Retrieved]]:
-        """The memory layer and everything over it. Also what each retrieval layer shows."""
-        shown = []
-        for block in self.blk[self.config.memory_layer :]:
-            h, retrieved = block(h, memory, state)
-            if retrieved is not None:
-                shown.append(retrieved)
+    def below(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, Tensor]:
+        """Layers under the memory layer: its input [B, n, d], and the landmark layer's, normalised."""
+        h = u = self.embed(ids)
+        for layer, block in enumerate(self.blk[: self.config.memory_layer]):
+            u = h if layer <= self.config.landmark_layer else u
+            h, _ = block(h, None, state)
+        u = h if self.config.landmark_layer == self.config.memory_layer else u
+        return h, srms(u, self.config.norm_eps)
+
+    def above(self, h: Tensor, memory: Memory | None, state: State | None = None) -> tuple[Tensor, Retrieved]:
+        """The memory layer and everything over it. Also what the memory layer shows."""
+        first, *rest = self.blk[self.config.memory_layer :]
+        h, shown = first(h, memory, state)
+        for block in rest:
+            h, _ = block(h, None, state)
         return h, shown
 
     def logits(self, h: Tensor) -> Tensor:
@@ -192,24 +203,24 @@ class Model(nn.Module):
 
     def forward(self, ids: Tensor, memory: Memory | None = None, state: State | None = None) -> Tensor:
         """Logits [B, n, V] of every position."""
-        h, _ = self.above(self.below(self.embed(ids), state), memory, state)
+        h, _ = self.above(self.below(ids, state)[0], memory, state)
         return self.logits(h)
 
-    def memory_of(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From the memory layer's input: its normalised input u [B, n, d] and the keys and values [B, n, c] that are stored."""
+    def memory_of(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """From the memory layer's input: the keys and values [B, n, c] that are stored."""
         mixer, d, c, eps = self.blk[self.config.memory_layer].mixer, self.config.hidden_size, self.config.head_size, self.config.norm_eps
-        u = srms(h, eps)
-        p, _ = causal_conv(F.linear(u, mixer.attn_kv).float(), mixer.conv[d:])
-        return u, srms(p[..., :c], eps) * mixer.k_norm, p[..., c:]
+        p, _ = causal_conv(F.linear(srms(h, eps), mixer.attn_kv).float(), mixer.conv[d:])
+        return srms(p[..., :c], eps) * mixer.k_norm, p[..., c:]
 
     def landmarks(self, u: Tensor, valid: Tensor) -> Tensor:
-        """Routing keys of groups of tokens. u [..., t, d]; valid [..., t] bool, at least one true -> [..., r], unit length."""
-        mixer = self.blk[self.config.memory_layer].mixer
+        """Routing keys of groups of tokens. u [..., t, d], the landmark layer's normalised input; valid [..., t] bool, at least one true
+        -> [..., r], unit length."""
+        mixer = self.blk[self.config.landmark_layer].mixer
         weight = torch.softmax((u @ mixer.route_pool).float().masked_fill(~valid, float("-inf")), dim=-1)
         return F.normalize((weight[..., None, :] @ F.linear(u, mixer.route_k).float())[..., 0, :], dim=-1, eps=1e-6)
 
     def route_query(self, u: Tensor, layer: int) -> Tensor:
-        """u [..., d] (mean over a group of tokens) -> [..., r], unit length."""
+        """u [..., d], the layer's normalised input (mean over a group of tokens) -> [..., r], unit length."""
         return F.normalize(F.linear(u, self.blk[layer].mixer.route_q).float(), dim=-1, eps=1e-6)
 
 

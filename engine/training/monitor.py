@@ -65,11 +65,14 @@ def kinds(rows: np.ndarray, n_vocabulary: int) -> dict[int, np.ndarray]:
 def attention(model: Model, ids: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
     """Of each retrieval layer: weights [B, H, n, n] of its window, and the sink's [B, H, n]; together they are 1."""
     config, out = model.config, {}
-    _, shown = model.above(model.below(model.embed(ids)), None)
-    layers = [i for i, kind in enumerate(config.layers) if kind == "retrieval"]
+    h, shown = model.embed(ids), {}
+    for layer, block in enumerate(model.blk):
+        h, shown[layer] = block(h, None, None)
     n, c, w = ids.shape[1], config.head_size, config.window
     distance = torch.arange(n)[:, None] - torch.arange(n)[None, :]
-    for layer, r in zip(layers, shown):
+    for layer, r in shown.items():
+        if r is None:
+            continue
         mixer = model.blk[layer].mixer
         p, _ = causal_conv(torch.nn.functional.linear(r.u, mixer.attn_q).float(), mixer.conv[: config.hidden_size])
         q = (srms(p.view(*ids.shape, config.n_heads, c), config.norm_eps) * mixer.q_norm).transpose(1, 2) / c**0.5

@@ -1,14 +1,14 @@
 """Needles: a function with a rare name hidden in memory, and a call site that asks for the value it returns.
 
-Memory is held-out files; every needle lies in a file of its own. Every retrieval layer picks its best blocks by the mean of the last 16
-prompt tokens, as the engine does, and keeps them while the value is decoded.
+Memory is held-out files; every needle lies in a file of its own. The best blocks are picked by the mean of the last 16 prompt tokens, as
+the engine does, and kept while the value is decoded.
 """
 
 import numpy as np
 import torch
 
 from .groups import OTHER
-from .model import Memory, Model
+from .model import Memory, Model, srms
 from .rare_names import definition, rare, use
 from .samples import Sampler
 from .tokenizer import EOT, FILE, PAD
@@ -51,7 +51,8 @@ def remember(model: Model, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor
     size, parts = model.config.block_size, []
     for start in range(0, len(rows), 16):
         ids = torch.from_numpy(rows[start : start + 16])
-        u, keys, values = model.memory_of(model.below(model.embed(ids)))
+        h, u = model.below(ids)
+        keys, values = model.memory_of(h)
         u, keys, values = (x.reshape(-1, size, x.shape[-1]) for x in (u, keys, values))
         real = (ids != PAD).reshape(-1, size)
         some = real.clone()
@@ -61,46 +62,41 @@ def remember(model: Model, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor
 
 
 @torch.no_grad()
-def ask(model: Model, ids: list[int], memory: tuple, chosen: dict[int, torch.Tensor]) -> int:
-    """The likeliest next id. `chosen` holds the blocks of each retrieval layer; empty at the first call."""
-    config, (keys, values, landmarks, real) = model.config, memory
-    h = model.below(model.embed(torch.tensor([ids])))
-    for layer in range(config.memory_layer, len(config.layers)):
-        block, read = model.blk[layer], None
-        if config.layers[layer] == "retrieval":
-            if layer not in chosen:
-                query = model.route_query(block(h, None, None)[1].u[0, -config.route_group :].mean(0), layer)
-                scores = (landmarks @ query).masked_fill(~real.any(1), float("-inf"))
-                chosen[layer] = scores.topk(config.route_top_blocks).indices
-            picked = chosen[layer]
-            classes = torch.where(real[picked], OTHER, -1).reshape(1, -1)
-            read = Memory(keys[picked].flatten(0, 1)[None], values[picked].flatten(0, 1)[None], classes)
-        h, _ = block(h, read, None)
-    return int(model.logits(h)[0, -1].argmax())
+def route(model: Model, ids: list[int], memory: tuple) -> torch.Tensor:
+    """The blocks that the end of a prompt asks for."""
+    config, (_, _, landmarks, real) = model.config, memory
+    u = srms(model.below(torch.tensor([ids]))[0][0, -config.route_group :], config.norm_eps)
+    scores = landmarks @ model.route_query(u.mean(0), config.memory_layer)
+    return scores.masked_fill(~real.any(1), float("-inf")).topk(config.route_top_blocks).indices
+
+
+@torch.no_grad()
+def ask(model: Model, ids: list[int], memory: tuple, picked: torch.Tensor) -> int:
+    """The likeliest next id with some blocks in sight."""
+    keys, values, _, real = memory
+    classes = torch.where(real[picked], OTHER, -1).reshape(1, -1)
+    read = Memory(keys[picked].flatten(0, 1)[None], values[picked].flatten(0, 1)[None], classes)
+    return int(model(torch.tensor([ids]), read)[0, -1].argmax())
 
 
 def needle(model: Model, sampler: Sampler, n_tokens: int, seed: int = 7) -> dict:
-    """Share of needles whose block any retrieval layer picked, and of values copied: with routed blocks, and with the needle's block given
+    """Share of needles whose block was picked, and of values copied: with routed blocks, and with the needle's block given
     among seven random ones."""
     rng = np.random.default_rng(seed)
     hidden = needles(rng, min(N_NEEDLES, n_tokens // FILE_TOKENS))
     rows, at = haystack(sampler, rng, hidden, n_tokens)
     memory, top = remember(model, rows), model.config.route_top_blocks
-    layers = [i for i, kind in enumerate(model.config.layers) if kind == "retrieval"]
     found = routed = given = 0
     for (name, value), block in zip(hidden, at):
         prompt = [FILE, *sampler.encode("tests/test_values.py"), *sampler.encode(f"\nfrom values import {name}\n\n\ndef test_value():\n    {use('python', name)[0]}")]
         wanted = sampler.encode(f'{value}"')
         random = torch.from_numpy(np.append(rng.integers(len(memory[0]), size=top - 1), block))
-        for start in ({}, dict.fromkeys(layers, random)):
-            chosen, ids = dict(start), list(prompt)
+        chosen, right = route(model, prompt, memory), []
+        for picked in (chosen, random):
+            ids = list(prompt)
             while len(ids) < len(prompt) + len(wanted) and ids[-1] != EOT:
-                ids.append(ask(model, ids, memory, chosen))
-            right = sampler.tokenizer.decode(ids[len(prompt) :]).startswith(value)
-            if start:
-                given += right
-            else:
-                routed += right
-                found += any(bool((blocks == block).any()) for blocks in chosen.values())
+                ids.append(ask(model, ids, memory, picked))
+            right.append(sampler.tokenizer.decode(ids[len(prompt) :]).startswith(value))
+        routed, given, found = routed + right[0], given + right[1], found + bool((chosen == block).any())
     n = len(hidden)
     return {"memory tokens": int(rows.size), "needles": n, f"block among the best {top}": found / n, "value copied": routed / n, "value copied, block given": given / n}

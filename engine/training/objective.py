@@ -42,8 +42,8 @@ def repository_loss(model: Model, ids: Tensor, blocks: Tensor, classes: Tensor, 
     """
     config, inputs = model.config, ids[:, :-1]
     (n_groups, rows, k), size = blocks.shape, config.block_size
-    h = model.below(model.embed(inputs))
-    u, keys, values = model.memory_of(h)
+    h, u = model.below(inputs)
+    keys, values = model.memory_of(h)
     b, n, c = keys.shape
     per_row = n // size
     index = (blocks + torch.arange(n_groups)[:, None, None] * rows * per_row).reshape(b, k)  # into all blocks of the batch
@@ -55,34 +55,39 @@ def repository_loss(model: Model, ids: Tensor, blocks: Tensor, classes: Tensor, 
     token_classes = torch.where(real[index], classes.reshape(b, k, 1), -1).reshape(b, k * size)
     h, shown = model.above(h, Memory(gathered(keys), gathered(values), token_classes))
     loss, total = next_token(model.logits(h), ids[:, 1:])
+    filled, owner = real.any(-1).view(n_groups, rows * per_row), torch.arange(rows * per_row) // per_row
+    candidates = (filled[:, None] & (owner != torch.arange(rows)[:, None])).reshape(b, -1)
     real[:, 0] = True  # an empty block has some landmark too; nobody sees it
-    landmarks = model.landmarks(u.reshape(b * per_row, size, -1), real)[index]  # [B, K, r]
-    layers = [i for i, kind in enumerate(config.layers) if kind == "retrieval"]
-    visible = (token_classes.reshape(b, k, size) >= 0).any(-1)
-    route = sum(route_loss(model, layer, r.u, r.memory_mass, landmarks, visible) for layer, r in zip(layers, shown)) / len(layers)
+    landmarks = model.landmarks(u.reshape(b * per_row, size, -1), real).view(n_groups, rows * per_row, -1).repeat_interleave(rows, 0)
+    route = route_loss(model, shown.u, shown.memory_mass, blocks.reshape(b, k), landmarks, candidates)
     contrast, accuracy = contrast_loss(model, *pairs)
     total = total + ROUTE_WEIGHT * route + CONTRAST_WEIGHT * contrast
     return total, {"loss": loss.detach(), "route": route.detach(), "contrast": contrast.detach(), "contrast_accuracy": accuracy}
 
 
-def route_loss(model: Model, layer: int, u: Tensor, mass: Tensor, landmarks: Tensor, visible: Tensor) -> Tensor:
-    """KL(attention mass of blocks || softmax of routing scores) per group of tokens, weighted by the mass memory has at all."""
-    (b, n, d), k, group = u.shape, landmarks.shape[1], model.config.route_group
+def route_loss(model: Model, u: Tensor, mass: Tensor, blocks: Tensor, landmarks: Tensor, candidates: Tensor) -> Tensor:
+    """KL(attention mass of blocks || softmax of routing scores) per group of tokens, weighted by the mass memory has at all.
+
+    mass [B, n, K * block] of the blocks [B, K] that were read; landmarks [B, M, r] and candidates [B, M]: all blocks of the other rows. Those
+    that were not read count as without mass: with few candidates routing would learn too little to search a repository.
+    """
+    (b, n, d), k, group = u.shape, blocks.shape[1], model.config.route_group
     mass = mass.reshape(b, n // group, group, k, -1).sum((2, 4))  # [B, groups, K]
     weight = mass.sum(-1)
     target = mass / weight[..., None].clamp(min=1e-9)
-    query = model.route_query(u.reshape(b, n // group, group, d).mean(2), layer)
-    scores = model.blk[layer].mixer.route_scale * (query @ landmarks.transpose(1, 2)).float()
-    log_p = torch.log_softmax(scores.masked_fill(~visible[:, None], -1e4), dim=-1)
+    query = model.route_query(u.reshape(b, n // group, group, d).mean(2), model.config.memory_layer)
+    scores = model.blk[model.config.memory_layer].mixer.route_scale * (query @ landmarks.transpose(1, 2)).float()
+    log_p = torch.log_softmax(scores.masked_fill(~candidates[:, None], -1e4), dim=-1)
+    log_p = log_p.gather(-1, blocks[:, None].expand_as(target))
     kl = (target * (target.clamp(min=1e-9).log() - log_p)).sum(-1)
     return (kl * weight).sum() / weight.sum().clamp(min=1e-9)
 
 
 def contrast_loss(model: Model, docs: Tensor, asks: Tensor, code: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """InfoNCE in both directions with the other pairs of the batch as negatives; and how often the right function comes first."""
-    at_ask = model.memory_of(model.below(model.embed(docs)))[0][torch.arange(len(asks)), asks]
-    query = model.route_query(at_ask, model.config.memory_layer)
-    key = model.landmarks(model.memory_of(model.below(model.embed(code)))[0], valid)
+    at_ask = model.landmark_input(docs)[torch.arange(len(asks)), asks]
+    query = model.route_query(at_ask, model.config.landmark_layer)
+    key = model.landmarks(model.landmark_input(code), valid)
     scores = (query @ key.T).float() / CONTRAST_TEMPERATURE
     right = torch.arange(len(asks))
     loss = (F.cross_entropy(scores, right) + F.cross_entropy(scores.T, right)) / 2

@@ -44,9 +44,9 @@ def reciprocal(rank: np.ndarray) -> float:
 def search_quality(model: Model, sampler: Sampler, split: str, n: int) -> dict:
     pairs = load_pairs(split)[:n]
     docs, asks, code, valid = (torch.from_numpy(a) for a in encode_pairs(sampler, pairs))
-    at_ask = model.memory_of(model.below(model.embed(docs)))[0][torch.arange(len(asks)), asks]
-    keys = model.landmarks(model.memory_of(model.below(model.embed(code)))[0], valid)
-    learned = ranks((model.route_query(at_ask, model.config.memory_layer) @ keys.T).numpy())
+    at_ask = model.landmark_input(docs)[torch.arange(len(asks)), asks]
+    keys = model.landmarks(model.landmark_input(code), valid)
+    learned = ranks((model.route_query(at_ask, model.config.landmark_layer) @ keys.T).numpy())
     lexical = ranks(bm25([doc for _, doc, _ in pairs], [function for _, _, function in pairs]))
     fused = ranks(1 / (60 + learned) + 1 / (60 + lexical))
     return {"candidates": len(pairs), "landmarks": reciprocal(learned), "BM25": reciprocal(lexical), "fused": reciprocal(fused)}

@@ -70,8 +70,8 @@ def questions(model: Model, sampler: Sampler, n: int, seed: int) -> list[Questio
         if len(more) < MORE_FILES:
             continue
         rows = torch.from_numpy(np.stack([group.ids[0], *kin, *more]))
-        h = model.below(model.embed(rows[:, :-1]))
-        _, keys, values = model.memory_of(h[1:KIN_ROWS])
+        h, _ = model.below(rows[:, :-1])
+        keys, values = model.memory_of(h[1:KIN_ROWS])
         classes = torch.from_numpy(group.classes[0][1:KIN_ROWS]).repeat_interleave(rows.shape[1] - 1)
         classes = torch.where((rows[1:KIN_ROWS, :-1] != PAD).flatten(), classes, -1)
         remembering, _ = model.above(h[:1], Memory(keys.flatten(0, 1)[None], values.flatten(0, 1)[None], classes[None]))

@@ -11,12 +11,13 @@ import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
 import { median } from "./rows.ts";
 
 const layers = (pattern: string): HybridLayer[] => [...pattern].map((c) => (c === "L" ? "lightning" : "retrieval"));
+const retrieval = (pattern: string) => ({ landmarkLayer: pattern.indexOf("R"), memoryLayer: pattern.lastIndexOf("R") });
 const FIXED = { window: 256, blockSize: 64, routeSize: 32, routeGroup: 16, routeTopBlocks: 8, normEps: 1e-6 };
 const NO_TEXT = { suffixTokens: 128, trainedLength: 1024, specialTokens: {} };
 
 function size(name: string, vocabSize: number, hiddenSize: number, ffnSize: number, pattern: string, gateRank: number) {
   const shape = { vocabSize, hiddenSize, ffnSize, gateRank, nHeads: 4, headSize: hiddenSize / 4 };
-  const config = { name, ...shape, layers: layers(pattern), memoryLayer: pattern.indexOf("R"), ...FIXED, ...NO_TEXT };
+  const config = { name, ...shape, layers: layers(pattern), ...retrieval(pattern), ...FIXED, ...NO_TEXT };
   return [name, config] as const;
 }
 

@@ -11,7 +11,7 @@ import type { RepositoryMemory } from "../../engine/memory/repository-memory.ts"
 import { packageRoot } from "../../engine/paths.ts";
 import { groupQuery, HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
-import { type ByLayer, Routing } from "../../engine/runtime/hybrid-routing.ts";
+import { Routing } from "../../engine/runtime/hybrid-routing.ts";
 import { atLeast, atMost, type Row, told } from "../bench/rows.ts";
 import { encodeSources } from "../own-sources.ts";
 import { type Dense, denseAttention, meanOverHeads, someBlocks, sum } from "./memory.ts";
@@ -56,29 +56,13 @@ async function landmarkAttention(decoder: HybridDecoder, memory: RepositoryMemor
   const own = routed.slice();
   const { logits } = await decoder.read(decoder.start(), ids, { memory: dense });
   const worst = logits.reduce((max, logit, i) => Math.max(max, Math.abs(logit - own[i])), 0);
-  const found: ByLayer<Dense>[] = [];
+  const found: Dense[] = [];
   for (const text of texts) found.push(await denseAttention(decoder, memory, text));
-  const layers = [...found[0].keys()];
-  const of = (layer: number, what: "recall" | "firstTokens") =>
-    mean(found.flatMap((one) => one.get(layer)?.[what] ?? []));
+  const of = (what: keyof Dense) => mean(found.map((one) => one[what]));
   return [
     atMost("Landmark Attention: all blocks chosen against dense, largest difference of a logit", worst, "", 1e-3),
-    ...layers.map((layer) =>
-      atLeast(
-        `Landmark Attention: attention of the routed blocks over the best, layer ${layer}`,
-        of(layer, "recall"),
-        "",
-        0.9,
-      ),
-    ),
-    ...layers.map((layer) =>
-      atMost(
-        `ACT: attention to blocks' first tokens over an even share, layer ${layer}`,
-        of(layer, "firstTokens"),
-        "x",
-        2,
-      ),
-    ),
+    atLeast("Landmark Attention: attention of the routed blocks over the best", of("recall"), "", 0.9),
+    atMost("ACT: attention to blocks' first tokens over an even share", of("firstTokens"), "x", 2),
   ];
 }
 
@@ -87,12 +71,8 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
   const { routeTopBlocks } = decoder.config;
   const { places, blocks, dense } = someBlocks(memory);
   const starts = blocks.map((_, i) => sum(blocks.slice(0, i).map(({ end }) => end)));
-  const choose = (layer: number, query: Float32Array) =>
-    chosen.set(
-      layer,
-      memory.top(query, routeTopBlocks, (block) => places.has(block)).map(({ block }) => places.get(block) ?? 0),
-    );
-  let chosen = new Map<number, number[]>();
+  const choose = (query: Float32Array) =>
+    memory.top(query, routeTopBlocks, (block) => places.has(block)).map(({ block }) => places.get(block) ?? 0);
   const kept: number[] = [];
   let nChoices = 0;
   for (const ids of texts) {
@@ -100,56 +80,35 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
     const cut = ids.length - STEPS;
     const recycling = new Routing(decoder.config);
     recycling.push(await decoder.read(state, ids.slice(0, cut), { memory: dense }));
-    let current = new Map<number, number[]>();
+    let [current, best]: number[][] = [[], []];
     for (const id of ids.slice(cut)) {
-      chosen = new Map();
       recycling.tokens({
-        select: (layer, query) => {
-          choose(layer, query);
+        select: (query) => {
+          current = choose(query);
           nChoices++;
           return dense;
         },
       });
-      current = new Map([...current, ...chosen]);
       // What would be chosen now, by the same rule.
       const fresh = recycling.fork();
       fresh.expire();
-      chosen = new Map();
       fresh.tokens({
-        select: (layer, query) => {
-          choose(layer, query);
+        select: (query) => {
+          best = choose(query);
           return dense;
         },
       });
       const step = await decoder.read(state, [id], { memory: dense });
       recycling.push(step);
-      kept.push(
-        ...shares(step.attention, decoder.config.nHeads, current, chosen, (block) => [
-          starts[block],
-          starts[block] + blocks[block].end,
-        ]),
-      );
+      const weights = meanOverHeads(step.attention, decoder.config.nHeads);
+      const massOf = (block: number) => sum(weights.subarray(starts[block], starts[block] + blocks[block].end));
+      kept.push(sum(current.map(massOf)) / sum(best.map(massOf)));
     }
   }
   return [
     atLeast("Recycled Attention: attention of kept choices over fresh ones", mean(kept), "", 0.94),
-    told("Recycled Attention: choices for each token and layer", nChoices / kept.length, ""),
+    told("Recycled Attention: choices for each token", nChoices / kept.length, ""),
   ];
-}
-
-/** Of each layer's attention the part that the kept blocks get, over that of the fresh ones. */
-function shares(
-  attention: ByLayer<Float32Array>,
-  nHeads: number,
-  kept: ByLayer<number[]>,
-  fresh: ByLayer<number[]>,
-  range: (block: number) => [number, number],
-): number[] {
-  return [...attention].map(([layer, ofHeads]) => {
-    const weights = meanOverHeads(ofHeads, nHeads);
-    const mass = (blocks: readonly number[]) => sum(blocks.map((block) => sum(weights.subarray(...range(block)))));
-    return mass(kept.get(layer) ?? []) / mass(fresh.get(layer) ?? []);
-  });
 }
 
 /** What k-means lists find of the best blocks, asked with the routing queries of real texts. */
@@ -167,13 +126,11 @@ async function routingTransformer(decoder: HybridDecoder, landmarks: Float32Arra
     const state = decoder.start();
     for (let start = 0; start + routeGroup <= ids.length; start += routeGroup) {
       const { queries } = await decoder.read(state, ids.slice(start, start + routeGroup));
-      for (const of of queries.values()) {
-        const query = groupQuery(of, routeSize, routeGroup);
-        const hits = new Set(clustered.top(query, routeTopBlocks).map(({ block }) => block));
-        const best = exact.top(query, routeTopBlocks);
-        found += best.filter(({ block }) => hits.has(block)).length;
-        all += best.length;
-      }
+      const query = groupQuery(queries, routeSize, routeGroup);
+      const hits = new Set(clustered.top(query, routeTopBlocks).map(({ block }) => block));
+      const best = exact.top(query, routeTopBlocks);
+      found += best.filter(({ block }) => hits.has(block)).length;
+      all += best.length;
     }
   }
   const name = `Routing Transformer: recall@${routeTopBlocks}, a tenth of the clusters of ${exact.nBlocks} landmarks probed`;

@@ -50,14 +50,14 @@ export interface MemoryResult {
   readonly crossFile: { readonly lines: number; readonly bitsPerByte: Bits };
   /** Completions whose first line is the line that was held out, and the time of each, the prompt read anew. */
   readonly completions: Record<"none" | "own", { exactLines: number; promptMs: number; totalMs: number }>;
-  /** The attention that the chosen blocks get under dense attention, of what the best as many get, by layer. */
-  readonly massRecall: Record<string, number>;
+  /** The attention that the chosen blocks get under dense attention, of what the best as many get. */
+  readonly massRecall: number;
   /** The attention to blocks' first tokens, by what an even share would be. */
-  readonly firstTokens: Record<string, number>;
-  /** The share of all attention that memory gets with the own memory, at the last token of a run, by layer. */
-  readonly memoryMass: Record<string, number>;
-  /** Choices of blocks for each run of the model, by layer. */
-  readonly refreshesPerLook: Record<string, number>;
+  readonly firstTokens: number;
+  /** The share of all attention that memory gets with the own memory, at the last token of a run. */
+  readonly memoryMass: number;
+  /** Choices of blocks for each run of the model. */
+  readonly refreshesPerLook: number;
 }
 
 export interface MemoryOptions {
@@ -206,12 +206,12 @@ export function meanOverHeads(attention: Float32Array, nHeads: number): Float32A
   return mean;
 }
 
-/** What attention looks like when many blocks are seen at once, by layer. */
+/** What attention looks like when many blocks are seen at once. */
 export async function denseAttention(
   decoder: HybridDecoder,
   memory: RepositoryMemory,
   prompt: readonly number[],
-): Promise<Map<number, Dense>> {
+): Promise<Dense> {
   const { routeSize, routeGroup, routeTopBlocks, blockSize, nHeads } = decoder.config;
   const { places, blocks, dense } = someBlocks(memory);
   const state = decoder.start();
@@ -220,42 +220,24 @@ export async function denseAttention(
     await decoder.read(state, before.slice(start, start + blockSize), { memory: dense });
   }
   const { queries, attention } = await decoder.read(state, prompt.slice(-routeGroup), { memory: dense });
-  return new Map(
-    [...attention].map(([layer, ofHeads]) => {
-      const weights = meanOverHeads(ofHeads, nHeads);
-      let [at, first] = [0, 0];
-      const mass = blocks.map(({ end }) => {
-        const own = sum(weights.subarray(at, at + end));
-        first += weights[at];
-        at += end;
-        return own;
-      });
-      const best = [...mass].sort((a, b) => b - a).slice(0, routeTopBlocks);
-      const query = groupQuery(queries.get(layer) ?? new Float32Array(0), routeSize, routeGroup);
-      const routed = memory.top(query, routeTopBlocks, (block) => places.has(block));
-      const recall = sum(routed.map(({ block }) => mass[places.get(block) ?? 0])) / sum(best);
-      return [layer, { recall, firstTokens: first / sum(mass) / (blocks.length / at) }] as const;
-    }),
-  );
+  const weights = meanOverHeads(attention, nHeads);
+  let [at, first] = [0, 0];
+  const mass = blocks.map(({ end }) => {
+    const own = sum(weights.subarray(at, at + end));
+    first += weights[at];
+    at += end;
+    return own;
+  });
+  const best = [...mass].sort((a, b) => b - a).slice(0, routeTopBlocks);
+  const routed = memory.top(groupQuery(queries, routeSize, routeGroup), routeTopBlocks, (block) => places.has(block));
+  const recall = sum(routed.map(({ block }) => mass[places.get(block) ?? 0])) / sum(best);
+  return { recall, firstTokens: first / sum(mass) / (blocks.length / at) };
 }
 
 export const sum = (values: Iterable<number>) => Iterator.from(values).reduce((a, b) => a + b, 0);
 
-/** Sums of several runs by layer. */
-class ByLayer {
-  readonly #sums = new Map<number, { sum: number; n: number }>();
-
-  add(layer: number, value: number): void {
-    const old = this.#sums.get(layer) ?? { sum: 0, n: 0 };
-    this.#sums.set(layer, { sum: old.sum + value, n: old.n + 1 });
-  }
-
-  means(): Record<string, number> {
-    return Object.fromEntries([...this.#sums].map(([layer, { sum, n }]) => [`layer ${layer}`, rounded(sum / n)]));
-  }
-}
-
 const rounded = (value: number) => Number(value.toFixed(4));
+const mean = (values: readonly number[]) => rounded(sum(values) / values.length);
 
 /** Runs the evaluation. Errors: a LongsightError where there are no repositories. */
 export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): Promise<MemoryResult> {
@@ -276,10 +258,9 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
   const random = randomNumbers(1);
   const bits = { all: noBits(), cross: noBits() };
   const completions = { none: new Completions(), own: new Completions() };
-  const recall = new ByLayer();
-  const mass = new ByLayer();
-  const refreshes = new ByLayer();
-  const firstTokens = new ByLayer();
+  const dense: Dense[] = [];
+  const mass: number[] = [];
+  const refreshes: number[] = [];
   let [nTokens, nLines] = [0, 0];
   try {
     const reading = progressBar("Encoding", names.length);
@@ -325,19 +306,11 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
           bits.all[name] += needed;
           if (isCrossFile) bits.cross[name] += needed;
         }
-        for (const { layer, blocks, refreshes: n, looks } of sources.own?.trace().layers ?? []) {
-          mass.add(
-            layer,
-            blocks.reduce((sum, block) => sum + block.mass, 0),
-          );
-          refreshes.add(layer, n / looks);
+        for (const { blocks, refreshes: n, looks } of sources.own?.trace().layers ?? []) {
+          mass.push(sum(blocks.map((block) => block.mass)));
+          refreshes.push(n / looks);
         }
-        if (nLines % DENSE_EVERY === 0) {
-          for (const [layer, dense] of await denseAttention(decoder, memory, ids)) {
-            recall.add(layer, dense.recall);
-            firstTokens.add(layer, dense.firstTokens);
-          }
-        }
+        if (nLines % DENSE_EVERY === 0) dense.push(await denseAttention(decoder, memory, ids));
         nLines++;
         bar.increment();
       }
@@ -356,10 +329,10 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
     bitsPerByte: perByte(bits.all),
     crossFile: { lines: bits.cross.lines, bitsPerByte: perByte(bits.cross) },
     completions: { none: completions.none.summary(), own: completions.own.summary() },
-    massRecall: recall.means(),
-    firstTokens: firstTokens.means(),
-    memoryMass: mass.means(),
-    refreshesPerLook: refreshes.means(),
+    massRecall: mean(dense.map(({ recall }) => recall)),
+    firstTokens: mean(dense.map((one) => one.firstTokens)),
+    memoryMass: mean(mass),
+    refreshesPerLook: mean(refreshes),
   };
 }
 
@@ -404,10 +377,10 @@ export function formatMemory(result: MemoryResult): string {
     pair("exact lines", c.none.exactLines, c.own.exactLines),
     pair("prompt, ms (median)", c.none.promptMs, c.own.promptMs),
     pair("completion, ms (median)", c.none.totalMs, c.own.totalMs),
-    `attention to memory: ${JSON.stringify(result.memoryMass)}`,
-    `mass recall of the routed blocks: ${JSON.stringify(result.massRecall)}`,
-    `attention to blocks' first tokens, of an even share: ${JSON.stringify(result.firstTokens)}`,
-    `choices of blocks for each run: ${JSON.stringify(result.refreshesPerLook)}`,
+    `attention to memory: ${result.memoryMass}`,
+    `mass recall of the routed blocks: ${result.massRecall}`,
+    `attention to blocks' first tokens, of an even share: ${result.firstTokens}`,
+    `choices of blocks for each run: ${result.refreshesPerLook}`,
   ].join("\n");
 }
 

@@ -1,6 +1,6 @@
 /**
  * Needles: functions with made-up names hidden in real files, and call sites that ask for the value one returns. Found
- * means that a retrieval layer's routing has the needle's block among those it chooses.
+ * means that the routing has the needle's block among those it chooses.
  */
 
 import { ExactIndex } from "../../engine/memory/block-index.ts";
@@ -142,13 +142,11 @@ export async function needleRecall(
       const prompt = [specialTokens.file, ...tokenizer.encode(form.test), ...tokenizer.encode(`\n${form.use(name)}`)];
       // As the engine reads a first piece: once for its queries, then with what they ask for.
       const { queries } = await decoder.read(decoder.start(), prompt);
-      const chosen = [...queries].map(([layer, all]) => {
-        const hits = haystack.top(groupQuery(all, routeSize, routeGroup), routeTopBlocks);
-        return [layer, hits.map(({ block }) => block)] as const;
-      });
-      if (chosen.some(([, blocks]) => blocks.includes(own))) nFound++;
-      const memory = new Map(
-        chosen.map(([layer, blocks]) => [layer, memoryTokens(blocks.flatMap(stored), headSize)] as const),
+      const hits = haystack.top(groupQuery(queries, routeSize, routeGroup), routeTopBlocks);
+      if (hits.some(({ block }) => block === own)) nFound++;
+      const memory = memoryTokens(
+        hits.flatMap(({ block }) => stored(block)),
+        headSize,
       );
       const state = decoder.start();
       let ids: number[] = [];

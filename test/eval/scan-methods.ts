@@ -44,22 +44,23 @@ export async function scanMethods(
     const state = decoder.start();
     const routing = new Routing(decoder.config);
     for (let at = 0; at + routeGroup <= ids.length; at += routeGroup) {
-      const asked = new Map<number, { query: Float32Array; heads: Float32Array }>();
+      const asked: { query: Float32Array; heads: Float32Array }[] = [];
       routing.expire();
-      routing.tokens({
-        select: (layer, query, heads = new Float32Array()) => {
-          asked.set(layer, { query, heads });
-          return dense;
-        },
-      });
+      if (!routing.isEmpty) {
+        routing.tokens({
+          select: (query, heads = new Float32Array()) => {
+            asked.push({ query, heads });
+            return dense;
+          },
+        });
+      }
       const result = await decoder.read(state, ids.slice(at, at + routeGroup), { memory: dense });
       routing.push(result);
-      for (const [layer, { query, heads }] of asked) {
-        const weights = meanOverHeads(result.attention.get(layer) ?? new Float32Array(), nHeads);
+      for (const { query, heads } of asked) {
+        const weights = meanOverHeads(result.attention, nHeads);
         const masses = blocks.map(({ end }, i) => sum(weights.subarray(starts[i], starts[i] + end)));
         const most = sum(bestOf(masses, k).map((i) => masses[i]));
-        const score = (name: string, chosen: readonly number[]) =>
-          note(`${name}, layer ${layer}`, sum(chosen.map((i) => masses[i])) / most);
+        const score = (name: string, chosen: readonly number[]) => note(name, sum(chosen.map((i) => masses[i])) / most);
         const hits = memory
           .top(query, CANDIDATES * k, (block) => places.has(block))
           .map(({ block }) => places.get(block) ?? 0);
@@ -71,7 +72,7 @@ export async function scanMethods(
         note("low planes", 1 - rough.size / best.length);
         score("tree", hits.length > 0 ? treeChoice(heads, hits) : []);
         score("bounds", bestOf(boundShares(heads), k));
-        const now = groupQuery(result.queries.get(layer) ?? new Float32Array(), routeSize, routeGroup);
+        const now = groupQuery(result.queries, routeSize, routeGroup);
         const own = memory.top(now, k, (block) => places.has(block));
         score(
           "own landmarks",
@@ -109,26 +110,14 @@ export async function scanMethods(
     return pooled;
   }
 
-  const layers = [...new Set([...found.keys()].flatMap((name) => name.match(/layer \d+/)?.[0] ?? []))];
   const of = (name: string) => mean(found.get(name) ?? []);
   const over = "attention of the chosen blocks over the best";
   return [
-    ...layers.flatMap((layer) => [
-      atLeast(
-        `SpAtten: ${over}, by the high planes of ${CANDIDATES * k} candidates' keys, ${layer}`,
-        of(`keys, ${layer}`),
-        "",
-        0.9,
-      ),
-      told(`SpAtten: the same by landmarks alone, ${layer}`, of(`landmarks, ${layer}`), ""),
-      told(
-        `Landmark Attention: the same by the tokens' own routing queries, ${layer}`,
-        of(`own landmarks, ${layer}`),
-        "",
-      ),
-      told(`Landmark Attention: the same by the bounds of keys (Quest), ${layer}`, of(`bounds, ${layer}`), ""),
-      told(`HiP: the same by a tree search that finds ${TREE_KEYS} keys, ${layer}`, of(`tree, ${layer}`), ""),
-    ]),
+    atLeast(`SpAtten: ${over}, by the high planes of ${CANDIDATES * k} candidates' keys`, of("keys"), "", 0.9),
+    told("SpAtten: the same by landmarks alone", of("landmarks"), ""),
+    told("Landmark Attention: the same by the tokens' own routing queries", of("own landmarks"), ""),
+    told("Landmark Attention: the same by the bounds of keys (Quest)", of("bounds"), ""),
+    told(`HiP: the same by a tree search that finds ${TREE_KEYS} keys`, of("tree"), ""),
     told("HiP: keys scored of the candidates'", of("tree scored"), ""),
     told("SpAtten: low planes that the bound demands, of the chosen blocks'", of("low planes"), ""),
   ];

@@ -7,7 +7,8 @@ import { defaultModelDir, packageRoot } from "../../engine/paths.ts";
 export interface GoldenMemory {
   readonly files: readonly { readonly path: string; readonly class: MemoryClass; readonly ids: readonly number[] }[];
   readonly landmarks: readonly (readonly number[])[];
-  readonly queries: Readonly<Record<string, readonly number[]>>;
+  /** The memory layer's, of the last tokens. */
+  readonly query: readonly number[];
 }
 
 export interface GoldenCase {

@@ -5,12 +5,21 @@ import { openHybrid } from "../../../engine/models/hybrid.ts";
 import { HybridDecoder } from "../../../engine/runtime/hybrid.ts";
 import { fixture } from "../hybrid-golden.ts";
 
-test("the state has a tensor for every layer's carry, and the encoder's ends at the memory layer", () => {
+test("the state has a tensor for every layer's carry; the encoder's goes on where the router's ends, up to the memory layer", () => {
   const { config } = openHybrid(fixture.folder);
-  assert.deepEqual(Object.fromEntries(hybridState(config, "encoder", 0)), {
+  assert.deepEqual(Object.fromEntries(hybridState(config, "router", 0)), {
     "conv.0": [1, 2, 96],
     "sum.0": [1, 2, 16, 16],
-    "conv.1": [1, 2, 32],
+  });
+  assert.deepEqual(Object.fromEntries(hybridState(config, "encoder", 3)), {
+    "conv.1": [1, 2, 64],
+    "keys.1": [3, 16],
+    "values.1": [3, 16],
+    "conv.2": [1, 2, 96],
+    "sum.2": [1, 2, 16, 16],
+    "conv.3": [1, 2, 96],
+    "sum.3": [1, 2, 16, 16],
+    "conv.4": [1, 2, 32],
   });
   const decoder = hybridState(config, "decoder", 5);
   assert.deepEqual(decoder.get("conv.1"), [1, 2, 64]);

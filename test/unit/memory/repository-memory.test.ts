@@ -53,10 +53,9 @@ test("a memory whose blocks are all chosen is dense attention over the same toke
   assertClose(logits, whole, 1e-3, "logits, token by token");
 
   const trace = seen.trace();
-  const retrievalLayers = config.layers.flatMap((kind, layer) => (kind === "retrieval" ? [layer] : []));
   assert.deepEqual(
     trace.layers.map(({ layer }) => layer),
-    retrievalLayers,
+    [config.memoryLayer],
   );
   for (const { blocks: looked, looks, estimatedRecall } of trace.layers) {
     assert.ok(Math.abs(estimatedRecall! - 1) < 1e-6);
@@ -133,7 +132,7 @@ test("what the prompt shows of its own file is left out, the rest has the class 
   // Many queries together bring up every block.
   for (let i = 0; i < 200; i++) {
     const query = Float32Array.from({ length: config.routeSize }, (_, j) => Math.sin(i * 12.9 + j * 78.2));
-    seen.select(config.memoryLayer, query);
+    seen.select(query);
   }
   const [{ blocks, refreshes, estimatedRecall }] = seen.trace().layers;
   assert.ok(estimatedRecall! > config.routeTopBlocks / memory.nBlocks && estimatedRecall! < 1, `${estimatedRecall}`);
@@ -163,13 +162,13 @@ test("of the blocks that landmarks propose those are chosen that the heads atten
   const seen = memory.memoryFor(NOWHERE);
   assert.ok(seen);
   const bytesBefore = memory.bytesRead;
-  const chosen = seen.select(config.memoryLayer, query, heads);
+  const chosen = seen.select(query, heads);
   const bytesRead = memory.bytesRead - bytesBefore;
   const candidates = memory.top(query, 12);
   assert.equal(candidates.length, 12);
   assert.ok(memory.nBlocks > 12);
 
-  const biases = memory.classBiases(config.memoryLayer, MEMORY_CLASSES.indexOf("other"));
+  const biases = memory.classBiases(MEMORY_CLASSES.indexOf("other"));
   const planes = candidates.map(({ block }) => {
     const keys = memory.scan(block);
     assert.ok(keys);
@@ -211,11 +210,11 @@ test("a damaged segment leaves the memory with one line in the log and is encode
   rmSync(gone);
   // Found while it is attended to: what is left is used.
   const seen = first.memory.memoryFor(NOWHERE);
-  assert.equal(seen?.select(config.memoryLayer, query).classes.length, 0);
+  assert.equal(seen?.select(query).classes.length, 0);
   assert.equal(first.log.length, 2, first.log.join("\n"));
   assert.equal(first.memory.missing.length, 2);
   assert.equal((await first.job().run()).filesEncoded, 2);
-  assert.ok((first.memory.memoryFor(NOWHERE)?.select(config.memoryLayer, query).classes.length ?? 0) > 100);
+  assert.ok((first.memory.memoryFor(NOWHERE)?.select(query).classes.length ?? 0) > 100);
 
   // Found when the memory is opened.
   writeFileSync(damaged, "nonsense");

@@ -30,7 +30,7 @@ function changed(change: (config: Record<string, unknown>, header: Header, data:
 
 test("rows of int8 come back with their scale, and the fingerprint follows the content", () => {
   const { config, weights } = openHybrid(fixture.folder);
-  assert.equal(config.memoryLayer, 1);
+  assert.deepEqual([config.landmarkLayer, config.memoryLayer], [1, 4]);
   const matrix = weights.matrix("blk.0.attn_qkv");
   assert.deepEqual([matrix.rows, matrix.cols], [96, 32]);
   assert.equal(changed(() => {}).weights.fingerprint, weights.fingerprint);
@@ -42,10 +42,11 @@ test("rows of int8 come back with their scale, and the fingerprint follows the c
 
 test("settings and tensors that contradict the format are refused", () => {
   const wrong: [string, unknown][] = [
-    ["format", "longsight-hybrid-2"],
+    ["format", "longsight-hybrid-1"],
     ["layers", ["lightning", "dense"]],
     ["layers", ["lightning"]],
-    ["memory_layer", 4],
+    ["landmark_layer", 4],
+    ["memory_layer", 1],
     ["n_heads", 3],
     ["n_heads", -2],
     ["hidden_size", 2 ** 40],

@@ -71,7 +71,7 @@ test("a safetensors folder, and the default model's own folder", async (t) => {
   assert.equal(report.supported, true);
 
   const own = await inspectModel(defaultModelDir);
-  assert.equal(own.format, "longsight-hybrid-1");
+  assert.equal(own.format, "longsight-hybrid-2");
   assert.equal(own.architecture, "hybrid");
   assert.equal(own.supported, true);
   assert.equal(own.tokenizer?.fillsInTheMiddle, true);

@@ -52,6 +52,14 @@ test("a text longer than a run, and a question and a span, equal the reference",
   reference.read(long);
   const encoded = await encoder.encode(long);
   assert.equal(encoded.nTokens, 300);
+  const stored = encoded.stored();
+  for (const what of ["keys", "values"] as const) {
+    const { values, scales } = stored[what];
+    const rows = Array.from(values, (value, at) => value * scales[Math.floor(at / config.headSize)]);
+    const exact = reference.memory[what].flatMap((row) => [...row]);
+    const worst = rows.reduce((max, x, at) => Math.max(max, Math.abs(x - exact[at])), 0);
+    assert.ok(worst < 0.01 * Math.max(...exact), `${what}: ${worst}`);
+  }
   assertClose(
     encoded.landmarks(),
     reference.memory.landmarks.flatMap((l) => [...l]),
@@ -61,7 +69,7 @@ test("a text longer than a run, and a question and a span, equal the reference",
 
   const words = new HybridReference(config, weights);
   words.read([doc, ...tokenizer.encode(" WHAT NOW?"), ask]);
-  assertClose(await encoder.embedQuestion(" WHAT\n NOW? "), words.query(config.memoryLayer, 1), 1e-4, "question");
+  assertClose(await encoder.embedQuestion(" WHAT\n NOW? "), words.query(config.landmarkLayer, 1), 1e-4, "question");
 
   // Spans of different lengths in more than one batch.
   const spans = Array.from({ length: 20 }, (_, i) => ({ path: "A/B.C", text: `X = ${"1".repeat(i * 7)};\r\nY` }));

@@ -38,10 +38,9 @@ for (const { name, folder, skip, cases } of goldenModels) {
       const state = decoder.start();
       const { logits, queries } = await decoder.read(state, golden.ids, { memory });
       assertClose(logits, golden.logits, 1e-3, `${golden.name}: logits`);
-      for (const [layer, query] of Object.entries(golden.memory?.queries ?? {})) {
+      if (golden.memory) {
         const { routeSize, routeGroup } = model.config;
-        const ours = groupQuery(queries.get(Number(layer)) ?? new Float32Array(), routeSize, routeGroup);
-        assertClose(ours, query, 1e-4, `${golden.name}: query ${layer}`);
+        assertClose(groupQuery(queries, routeSize, routeGroup), golden.memory.query, 1e-4, `${golden.name}: query`);
       }
       const greedy = [argmax(logits)];
       while (greedy.length < golden.greedy.length) {
@@ -109,10 +108,8 @@ test("the tokens that ask memory together are told of together, however a long t
   const state = decoder.start();
   await decoder.read(state, ids.slice(0, -routeGroup));
   const last = await decoder.read(state, ids.slice(-routeGroup));
-  for (const [layer, queries] of last.queries) {
-    assertClose((whole.queries.get(layer) ?? []).slice(-routeGroup * routeSize), queries, 1e-4, `layer ${layer}`);
-    assertClose(whole.heads.get(layer) ?? [], last.heads.get(layer) ?? [], 1e-4, `layer ${layer}, heads`);
-  }
+  assertClose(whole.queries.slice(-routeGroup * routeSize), last.queries, 1e-4, "queries");
+  assertClose(whole.heads, last.heads, 1e-4, "heads");
   await decoder.close();
 });
 
@@ -126,25 +123,25 @@ test("what heads ask memory for explains the attention they pay it", async () =>
   const memory = { keys, values: keys, classes: new Uint8Array(n) };
   const ids = Array.from({ length: 30 }, (_, i) => 64 + ((i * i) % 90));
   const { heads, attention } = await decoder.read(decoder.start(), ids, { memory });
-  for (const [layer, asked] of heads) {
-    assert.equal(asked.length, routeGroup * nHeads * headSize);
-    const newest = asked.subarray(-nHeads * headSize);
-    const weight = (head: number, token: number) => {
-      let score = 0;
-      for (let c = 0; c < headSize; c++) score += newest[head * headSize + c] * keys[token * headSize + c];
-      return Math.exp(score);
-    };
-    // Each head divides by something of its own, which two tokens tell.
-    const found = attention.get(layer) ?? new Float32Array();
-    const [[a, b], [c, d]] = [0, 1].map((token) => [weight(0, token), weight(1, token)]);
-    const determinant = a * d - b * c;
-    const factors = [(found[0] * d - b * found[1]) / determinant, (a * found[1] - c * found[0]) / determinant];
-    const expected = Array.from(
-      { length: n },
-      (_, token) => factors[0] * weight(0, token) + factors[1] * weight(1, token),
-    );
-    assertClose(found.subarray(0, n), expected, 1e-3, `layer ${layer}`);
-    assert.ok(factors.every((factor) => factor > 0));
-  }
+  assert.equal(heads.length, routeGroup * nHeads * headSize);
+  const newest = heads.subarray(-nHeads * headSize);
+  const weight = (head: number, token: number) => {
+    let score = 0;
+    for (let c = 0; c < headSize; c++) score += newest[head * headSize + c] * keys[token * headSize + c];
+    return Math.exp(score);
+  };
+  // Each head divides by something of its own, which two tokens tell.
+  const [[a, b], [c, d]] = [0, 1].map((token) => [weight(0, token), weight(1, token)]);
+  const determinant = a * d - b * c;
+  const factors = [
+    (attention[0] * d - b * attention[1]) / determinant,
+    (a * attention[1] - c * attention[0]) / determinant,
+  ];
+  const expected = Array.from(
+    { length: n },
+    (_, token) => factors[0] * weight(0, token) + factors[1] * weight(1, token),
+  );
+  assertClose(attention.subarray(0, n), expected, 1e-3, "attention");
+  assert.ok(factors.every((factor) => factor > 0));
   await decoder.close();
 });
