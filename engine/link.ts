@@ -11,6 +11,15 @@ import {
 } from "vscode-jsonrpc/node";
 import { LongsightError } from "./errors.ts";
 
+/**
+ * Has glibc give freed memory back to the system: by default it keeps blocks of up to 32 MiB for later, and a pool for each
+ * thread, in all two thirds of what a model took. Elsewhere it has no meaning; what the user has set goes before.
+ */
+const ENGINE_ENV = { MALLOC_ARENA_MAX: "2", MALLOC_TRIM_THRESHOLD_: String(128 * 1024) };
+
+/** The environment that an engine process starts in. */
+export const engineEnv = (env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => ({ ...ENGINE_ENV, ...env });
+
 /** What it takes to start an engine process. */
 export interface EngineCommand {
   /** The Node executable and the arguments that start engine/server.ts. */
@@ -34,7 +43,7 @@ export interface EngineLink {
 
 /** An engine of its own: a child process, whose lines on stderr go to `onLog`. */
 export function childLink({ command, args, env }: EngineCommand, onLog?: (line: string) => void): EngineLink {
-  const child: ChildProcess = spawn(command, args, { env: env ?? process.env, stdio: ["pipe", "pipe", "pipe"] });
+  const child: ChildProcess = spawn(command, args, { env: engineEnv(env), stdio: ["pipe", "pipe", "pipe"] });
   const { stdin, stdout, stderr } = child;
   if (!stdin || !stdout || !stderr) throw new LongsightError("engine-lost", "The engine process has no pipes.");
   stderr.setEncoding("utf8").on("data", (text: string) => {

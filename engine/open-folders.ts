@@ -53,7 +53,7 @@ export class OpenFolders {
 export class OpenFolder {
   readonly path: string;
   readonly catalogue: Catalogue;
-  readonly copies: FolderCopies;
+  copies: FolderCopies;
   /** In use from the first time it is asked for. */
   memory: FolderMemory | undefined;
   /** Those of users' models, by what the models are loaded by. */
@@ -112,13 +112,17 @@ export class OpenFolder {
     return memory;
   }
 
-  /** Gives the RAM of a model's memory back, without one the shipped model's; what is encoded stays on disk. */
+  /**
+   * Gives the RAM of a model's memory back, without one the shipped model's and that of what completions copy from; what is
+   * encoded stays on disk, and copies are made anew when they are asked for.
+   */
   async closeMemory(model?: string): Promise<void> {
     const memory = model === undefined ? this.memory : this.#ownMemories.get(model);
     if (model === undefined) {
       // Kept while there is none: others may use the model meanwhile.
       this.#held = memory?.status ?? this.#held;
       this.memory = undefined;
+      this.copies = new FolderCopies(this.path);
     } else this.#ownMemories.delete(model);
     await memory?.close();
   }

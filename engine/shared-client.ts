@@ -8,7 +8,7 @@ import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ClientOptions, EngineClient } from "./client.ts";
 import { LongsightError } from "./errors.ts";
-import { socketLink } from "./link.ts";
+import { engineEnv, socketLink } from "./link.ts";
 import { type MeetingPlace, meetingPlace } from "./meeting-place.ts";
 
 export interface ShareOptions extends ClientOptions {
@@ -107,7 +107,7 @@ function startEngine({ command, args, env, lingerMs }: ShareOptions, place: Meet
   const stderr = openSync(log, "w", 0o600);
   const child = spawn(command, [...args, "--shared", address, lock, ...linger], {
     cwd: folder,
-    env: env ?? process.env,
+    env: engineEnv(env),
     stdio: ["ignore", "ignore", stderr],
     detached: true,
     windowsHide: true,

@@ -9,6 +9,7 @@ import type { ModelProgress } from "../models/model-work.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import type { Reading } from "./reading.ts";
 import { PRIORITY, type Priority, Scheduler } from "./scheduler.ts";
+import { giveBackMemory } from "./spare-memory.ts";
 
 export interface UseOptions {
   readonly signal?: AbortSignal;
@@ -23,7 +24,7 @@ export interface UseOptions {
 export interface ModelPoolOptions {
   readonly load?: typeof loadModel;
   readonly idleMs?: number;
-  /** Called before the model at a path is given back, while nothing uses it. */
+  /** Called before the model at a path is given back, while nothing uses it; it may not have been loaded. */
   readonly onUnload?: (path: string | undefined) => Promise<void>;
 }
 
@@ -173,14 +174,16 @@ export class ModelPool {
   }
 
   /** Frees a slot's model behind all that waits for it, unless it is wanted again by then. */
-  #unload(slot: Slot, isWanted: () => boolean): Promise<void> {
+  async #unload(slot: Slot, isWanted: () => boolean): Promise<void> {
     clearTimeout(slot.idleTimer);
-    return slot.scheduler.run(PRIORITY.indexing, async () => {
+    await slot.scheduler.run(PRIORITY.indexing, async () => {
       const { model } = slot;
-      if (!model || isWanted()) return;
+      if (isWanted()) return;
       slot.model = undefined;
       await this.#onUnload?.(slot.path);
-      await model.close();
+      await model?.close();
     });
+    // Once what has just run here refers to the model no more. A process that ends gives everything back anyway.
+    if (!this.#closed) setImmediate(() => slot.nAtWork === 0 && giveBackMemory());
   }
 }

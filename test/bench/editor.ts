@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type * as vscode from "vscode";
+import { engineEnv } from "../../engine/link.ts";
 import { packageRoot } from "../../engine/paths.ts";
 import { requests } from "../../engine/protocol.ts";
 import { editor } from "../editor.ts";
@@ -88,7 +89,7 @@ function benchActivation(): Row[] {
 
 /** What is in the store already is not made anew. */
 function benchIdle(folder: string, cache: string): Row[] {
-  const said = runScript("test/bench/idle.ts", [folder], { LONGSIGHT_CACHE: cache });
+  const said = runScript("test/bench/idle.ts", [folder], engineEnv({ LONGSIGHT_CACHE: cache }));
   if (said === undefined) throw new Error("the idle engine could not be measured");
   const [before, inUse, after] = (JSON.parse(said) as number[]).map((bytes) => bytes / 2 ** 20);
   return [

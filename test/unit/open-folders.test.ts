@@ -30,3 +30,16 @@ test("what is held is told of as long as it is held, however often the model is 
   assert.equal(open.memoryStatus, undefined);
   await folders.leave(user);
 });
+
+test("what completions copy from goes with the shipped model's memory, and not with that of another one", async () => {
+  const folders = new OpenFolders();
+  const user = {};
+  const open = folders.open(base, user);
+  const { copies } = open;
+  await copies.update([]);
+  await open.closeMemory("own.gguf");
+  assert.equal(open.copies, copies);
+  await open.closeMemory();
+  assert.equal(open.copies.isInUse, false);
+  await folders.leave(user);
+});

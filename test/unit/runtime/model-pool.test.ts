@@ -80,6 +80,15 @@ test("an idle model is given back and loaded anew by the next request", async ()
   assert.equal(events.length, 3);
 });
 
+test("what belongs to the shipped model is given back too where only its place was kept", async () => {
+  const unloaded: (string | undefined)[] = [];
+  const { events, pool } = poolOf({ idleMs: 20, onUnload: async (path) => void unloaded.push(path) });
+  await pool.keep(() => pool.use({}, "own", PRIORITY.completion, nameOf));
+  while (unloaded.length < 2) await delay(5);
+  assert.deepEqual(unloaded.sort(), ["own", undefined]);
+  assert.deepEqual(events, ["load own", "close own"]);
+});
+
 test("a model is not idle while it works or is kept", async () => {
   const { events, pool } = poolOf({ idleMs: 1 });
   const user = {};
