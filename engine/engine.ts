@@ -11,9 +11,8 @@ import { clientChatModel } from "./ask/client-model.ts";
 import type { ChatModel } from "./ask/grounded.ts";
 import { Recollection } from "./ask/recollection.ts";
 import { isInScope, scopedCatalogue } from "./ask/scope.ts";
-import { type Completion, completeAt } from "./complete/complete.ts";
+import { type CompleteOptions, type Completion, completeAt } from "./complete/complete.ts";
 import type { CursorContext } from "./complete/context.ts";
-import type { FolderCopies } from "./complete/folder-copies.ts";
 import { type ErrorCode, LongsightError } from "./errors.ts";
 import type { EncodingResult } from "./memory/encoding-job.ts";
 import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/folder-memory.ts";
@@ -32,6 +31,7 @@ import { type ChatTurn, chat } from "./runtime/chat.ts";
 import { generate } from "./runtime/generate.ts";
 import { DEFAULT_MODEL, type LoadedModel, withPlan } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
+import { Precedence } from "./runtime/precedence.ts";
 import { type Reading, readingOf } from "./runtime/reading.ts";
 import type { SamplingOptions } from "./runtime/sampler.ts";
 import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
@@ -170,9 +170,12 @@ export interface EngineOptions {
   readonly idleMs?: number;
 }
 
+type CompletionAround = Pick<CompleteOptions, "repository" | "copies" | "names">;
+
 /** What the engines of a process share. */
 interface Shared {
   readonly models: ModelPool;
+  readonly precedence: Precedence;
   readonly folders: OpenFolders;
   readonly encodesInBackground: boolean;
   readonly users: Set<Engine>;
@@ -332,22 +335,14 @@ export class Engine {
       .map(({ name, kind, file, startLine }) => ({ name, kind, file, startLine }));
   }
 
-  /** Completes code at a cursor. */
+  /** Completes code at a cursor, before all other work. */
   complete(params: CompleteParams, work: Work = {}): Promise<CompleteResult> {
     const { model, folder, maxTokens, ...context } = params;
-    // The folder's memory belongs to the shipped model.
-    return this.#shared.models.keep(async () => {
-      const repository = model === undefined && folder ? await orNone(this.#memoryFor(folder)) : undefined;
-      const copies = folder ? await orNone(this.#copiesFor(folder)) : undefined;
+    const { models, precedence } = this.#shared;
+    const completed = async () => {
+      const around = folder ? await orNone(this.#aroundFor(folder, model)) : undefined;
       const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
-      const options = {
-        maxTokens: maxTokens ?? COMPLETION_TOKENS,
-        signal: work.signal,
-        onText,
-        repository,
-        copies: copies?.index,
-        names: copies?.names,
-      };
+      const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, ...around };
       return await this.#use(
         model,
         PRIORITY.completion,
@@ -357,7 +352,8 @@ export class Engine {
         }),
         work,
       );
-    });
+    };
+    return models.keep(() => precedence.first(completed));
   }
 
   /** Continues a text or answers a chat. */
@@ -453,11 +449,27 @@ export class Engine {
     });
   }
 
-  /** The text that a completion in a folder may copy from; the first one waits until it is read. */
-  async #copiesFor(folder: string): Promise<FolderCopies> {
-    const { copies, catalogue } = this.#open(folder);
-    if (!copies.isInUse) await copies.update(catalogue.files());
-    return copies;
+  /**
+   * What a completion in a folder may look at. Where work goes on in the background, it is got ready behind the first
+   * completion, which does without what is not there yet; elsewhere that one waits.
+   */
+  async #aroundFor(folder: string, model: string | undefined): Promise<CompletionAround> {
+    const open = this.#open(folder);
+    // The folder's memory belongs to the shipped model.
+    const needsMemory = model === undefined && !open.memory;
+    const prepare = async () => {
+      if (!open.copies.isInUse) await open.copies.update(open.catalogue.files());
+      if (needsMemory) await orNone(this.#memoryFor(folder));
+    };
+    if (!this.#shared.encodesInBackground) await prepare();
+    else if ((!open.copies.isInUse || needsMemory) && !open.preparing) {
+      const { precedence } = this.#shared;
+      open.preparing = quietly(open, () => precedence.giveWay().then(prepare)).finally(() => {
+        open.preparing = undefined;
+      });
+    }
+    const { copies, memory } = open;
+    return { repository: model === undefined ? memory : undefined, copies: copies.index, names: copies.names };
   }
 
   /** The memory that a completion in a folder may look at; undefined before the folder's first index. */
@@ -471,10 +483,14 @@ export class Engine {
 
   /** The memory of a folder, opened when it is first asked for: that needs the shipped model. */
   #memoryOf(open: OpenFolder): Promise<FolderMemory> {
+    const { models } = this.#shared;
     const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) =>
       this.#use(undefined, PRIORITY.indexing, run, { signal });
-    return this.#use(undefined, PRIORITY.completion, async ({ memory, tokenizer }) => {
+    const rest = <T>(wait: () => Promise<T>) => models.rest(wait);
+    return models.keep(async () => {
+      const { memory, tokenizer } = await this.#use(undefined, PRIORITY.completion, async (model) => model);
       if (!memory) throw new LongsightError("unsupported", "This model has no memory; use the shipped one.");
+      // Opened without holding the model, which completes meanwhile.
       const { weights, folder, openEncoder } = memory;
       const encoder = await openEncoder();
       if (open.isClosed) throw new LongsightError("cancelled", "The folder was closed.");
@@ -482,7 +498,6 @@ export class Engine {
         const { config } = encoder;
         const fingerprint = memoryFingerprint({ weights }, folder);
         const router = { config, weights };
-        const rest = <T>(wait: () => Promise<T>) => this.#shared.models.rest(wait);
         const parts = { encoder, tokenizer, fingerprint, shape: config, router, turn, rest };
         open.memory = new FolderMemory(open.path, parts);
         open.pauseEncoding(open.isEncodingPaused);
@@ -589,12 +604,14 @@ async function quietly(open: OpenFolder, encode: () => Promise<unknown>): Promis
 
 /** What the first engine of a process makes for all. */
 function share({ encodesInBackground = false, idleMs }: EngineOptions): Shared {
-  const folders = new OpenFolders();
+  const precedence = new Precedence();
+  const folders = new OpenFolders(precedence);
   // A folder's memory is read by its model: it is opened anew together with it.
   const onUnload = async (model: string | undefined) => {
     for (const open of folders.all()) await open.closeMemory(model);
   };
-  return { models: new ModelPool({ idleMs, onUnload }), folders, encodesInBackground, users: new Set() };
+  const models = new ModelPool({ idleMs, onUnload });
+  return { models, precedence, folders, encodesInBackground, users: new Set() };
 }
 
 const sharing = (phase: string, { signal, onProgress }: Work) => ({

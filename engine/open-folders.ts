@@ -9,10 +9,17 @@ import { fileError } from "./errors.ts";
 import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
 import type { FolderMemory, MemoryStatus } from "./memory/folder-memory.ts";
 import { type IndexResult, indexFolder } from "./memory/indexer.ts";
+import { Precedence } from "./runtime/precedence.ts";
 
 export class OpenFolders {
+  readonly #precedence: Precedence;
   /** By canonical path. */
   readonly #folders = new Map<string, { readonly open: OpenFolder; readonly users: Set<object> }>();
+
+  /** `precedence`: what goes before indexing them. */
+  constructor(precedence = new Precedence()) {
+    this.#precedence = precedence;
+  }
 
   /** Those that are open for a user. */
   of(user: object): OpenFolder[] {
@@ -31,7 +38,7 @@ export class OpenFolders {
     } catch (error) {
       throw fileError(error, folder);
     }
-    const entry = this.#folders.get(path) ?? { open: new OpenFolder(path), users: new Set() };
+    const entry = this.#folders.get(path) ?? { open: new OpenFolder(path, this.#precedence), users: new Set() };
     this.#folders.set(path, entry);
     entry.users.add(user);
     return entry.open;
@@ -58,17 +65,21 @@ export class OpenFolder {
   memory: FolderMemory | undefined;
   /** Those of users' models, by what the models are loaded by. */
   readonly #ownMemories = new Map<string, FolderMemory>();
+  /** While what completions look at is got ready. */
+  preparing: Promise<void> | undefined;
   isIndexed = false;
   isEncodingPaused = false;
   /** What was encoded when the memory was given back while its encoding was held. */
   #held: MemoryStatus | undefined;
   isClosed = false;
+  readonly #precedence: Precedence;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(path: string) {
+  constructor(path: string, precedence: Precedence) {
     this.path = path;
+    this.#precedence = precedence;
     this.catalogue = Catalogue.open(catalogueDir(path));
-    this.copies = new FolderCopies(path);
+    this.copies = new FolderCopies(path, precedence);
   }
 
   index({ signal, onProgress }: Work): Promise<IndexResult> {
@@ -76,6 +87,7 @@ export class OpenFolder {
       const result = await indexFolder(this.path, {
         catalogue: this.catalogue,
         signal,
+        precedence: this.#precedence,
         onProgress: ({ phase, nDone, nTotal }) => onProgress?.({ kind: "work", phase, done: nDone, total: nTotal }),
       });
       this.isIndexed = true;
@@ -122,7 +134,7 @@ export class OpenFolder {
       // Kept while there is none: others may use the model meanwhile.
       this.#held = memory?.status ?? this.#held;
       this.memory = undefined;
-      this.copies = new FolderCopies(this.path);
+      this.copies = new FolderCopies(this.path, this.#precedence);
     } else this.#ownMemories.delete(model);
     await memory?.close();
   }

@@ -1,6 +1,7 @@
 /** The text of a folder that completions copy from, and its names, kept up to date with the folder's catalogue. */
 import type { StoredFile } from "../memory/catalogue-types.ts";
 import { folderReader } from "../memory/encoding-job.ts";
+import { Precedence } from "../runtime/precedence.ts";
 import { CopyIndex } from "./copy-index.ts";
 import { NameIndex } from "./name-index.ts";
 
@@ -14,13 +15,16 @@ export class FolderCopies {
   readonly index = new CopyIndex({ maxBytes: MAX_BYTES });
   readonly names = new NameIndex();
   readonly #read: ReturnType<typeof folderReader>;
+  /** What goes before an update. */
+  readonly #precedence: Precedence;
   readonly #log: (line: string) => void;
   /** The contents that are in the index, by path. */
   readonly #hashes = new Map<string, string>();
   #last: Promise<void> | undefined;
 
-  constructor(root: string, log: (line: string) => void = console.error) {
+  constructor(root: string, precedence = new Precedence(), log: (line: string) => void = console.error) {
     this.#read = folderReader(root);
+    this.#precedence = precedence;
     this.#log = log;
   }
 
@@ -46,6 +50,7 @@ export class FolderCopies {
     let nLeftOut = 0;
     for (const { path, contentHash, sizeBytes } of wanted) {
       if (contentHash === null || this.#hashes.get(path) === contentHash) continue;
+      await this.#precedence.giveWay();
       // Until the new text is there, completions copy from the old one.
       const text = await this.#read({ path, contentHash, sizeBytes });
       this.#forget(path);

@@ -1,5 +1,7 @@
 /** Changes to the catalogue. Every batch of files is one transaction: killed at any moment, the catalogue is whole. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { setImmediate } from "node:timers/promises";
+import type { Precedence } from "../runtime/precedence.ts";
 import type { SkipReason } from "../workspace/content.ts";
 import type { CutFile, Span } from "../workspace/spans.ts";
 import { SPANS_PER_FILE } from "./catalogue-database.ts";
@@ -68,16 +70,24 @@ export class CatalogueWriter {
     return row && { skipped: row.skipped as SkipReason | null };
   }
 
-  /** Writes a batch of changed files. */
-  put(changes: readonly FileChange[]): void {
-    this.#transaction(() => {
-      for (const change of changes) this.#putFile(change);
+  /**
+   * Writes changed files, letting other work in between two of them; ends when something is to go first.
+   * @returns how many it has written, at least one.
+   */
+  async put(changes: readonly FileChange[], precedence: Pick<Precedence, "isUrgent">): Promise<number> {
+    let n = 0;
+    await this.#transaction(async () => {
+      do {
+        this.#putFile(changes[n++]);
+        await setImmediate();
+      } while (n < changes.length && !precedence.isUrgent);
     });
+    return n;
   }
 
   /** Forgets files that are gone; their contents are kept for a while. */
-  remove(paths: readonly string[]): void {
-    this.#transaction(() => {
+  async remove(paths: readonly string[]): Promise<void> {
+    await this.#transaction(async () => {
       for (const path of paths) this.#unlink(path);
     });
   }
@@ -166,8 +176,8 @@ export class CatalogueWriter {
   }
 
   /** Drops the contents of files that are gone, the longest unused first, down to what may be kept. */
-  prune(keptBytes = KEPT_BYTES): void {
-    this.#transaction(() => {
+  async prune(keptBytes = KEPT_BYTES): Promise<void> {
+    await this.#transaction(async () => {
       const present = "EXISTS (SELECT 1 FROM files WHERE content = contents.id)";
       const live = Number(this.#sql(`SELECT ifnull(sum(size), 0) AS n FROM contents WHERE ${present}`).get()?.n);
       const dead = this.#sql(`SELECT id, size FROM contents WHERE NOT ${present} ORDER BY used DESC, id DESC`).all();
@@ -182,10 +192,11 @@ export class CatalogueWriter {
     });
   }
 
-  #transaction(work: () => void): void {
+  /** Nothing else writes on this connection meanwhile. */
+  async #transaction(work: () => Promise<void>): Promise<void> {
     this.#database.exec("BEGIN IMMEDIATE");
     try {
-      work();
+      await work();
       this.#database.exec("COMMIT");
     } catch (error) {
       // After some errors, a full disk among them, SQLite has rolled back by itself.

@@ -4,6 +4,7 @@ import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileError, LongsightError } from "../errors.ts";
+import { Precedence } from "../runtime/precedence.ts";
 import { type Content, readContent, type SkipReason } from "../workspace/content.ts";
 import { listFiles, MAX_FILE_BYTES } from "../workspace/files.ts";
 import { languageName } from "../workspace/languages.ts";
@@ -36,6 +37,8 @@ export interface IndexProgress {
 export interface IndexOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: IndexProgress) => void;
+  /** What goes first. */
+  readonly precedence?: Precedence;
 }
 
 export interface IndexResult {
@@ -51,9 +54,11 @@ export interface IndexResult {
   readonly ms: number;
 }
 
-/** A batch is written when it holds this much; a killed run loses no more than that, and a completion waits no longer. */
+/** A batch is written when it holds this much; a killed run loses no more than that. */
 const BATCH_BYTES = 256 * 1024;
 const BATCH_FILES = 500;
+/** Files that are forgotten in one transaction: some milliseconds. */
+const REMOVED_AT_ONCE = 64;
 const PROGRESS_INTERVAL_MS = 100;
 
 /**
@@ -119,12 +124,14 @@ export async function indexFiles(
 class Indexer {
   readonly #catalogue: Catalogue;
   readonly #options: IndexOptions;
+  readonly #precedence: Precedence;
   #writer: CatalogueWriter;
   #lastProgressMs = 0;
 
   constructor(catalogue: Catalogue, options: IndexOptions) {
     this.#catalogue = catalogue;
     this.#options = options;
+    this.#precedence = options.precedence ?? new Precedence();
     this.#writer = new CatalogueWriter(catalogue.database);
   }
 
@@ -165,20 +172,37 @@ class Indexer {
       if (change) {
         batch.push(change);
         batchBytes += file.sizeBytes;
+        await this.#giveWay();
       }
       if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_FILES) {
-        this.#writer.put(batch);
+        await this.#write(batch);
         batch = [];
         batchBytes = 0;
       }
       this.#report("indexing", i + 1, files.length);
     }
-    if (batch.length > 0) this.#writer.put(batch);
+    await this.#write(batch);
     beforeRemoval();
     counts.removed = known.size;
-    if (known.size > 0) this.#writer.remove([...known.keys()]);
-    if (known.size > 0 || counts.indexed > 0) this.#writer.prune();
+    const removed = [...known.keys()];
+    for (let at = 0; at < removed.length; at += REMOVED_AT_ONCE) {
+      await this.#writer.remove(removed.slice(at, at + REMOVED_AT_ONCE));
+      await this.#giveWay();
+    }
+    if (known.size > 0 || counts.indexed > 0) await this.#writer.prune();
     return counts;
+  }
+
+  async #write(batch: readonly FileChange[]): Promise<void> {
+    for (let at = 0; at < batch.length; ) {
+      at += await this.#writer.put(batch.slice(at), this.#precedence);
+      await this.#giveWay();
+    }
+  }
+
+  async #giveWay(): Promise<void> {
+    await this.#precedence.giveWay();
+    this.#stopIfAborted();
   }
 
   /** Undefined where the file is not there any more. */
@@ -210,7 +234,12 @@ class Indexer {
       cached(hash) ??
       (content.skipped
         ? { hash, language, cut: null, skipped: content.skipped }
-        : { hash, language, cut: await cutFile(file.path, content.text), skipped: null })
+        : {
+            hash,
+            language,
+            cut: await cutFile(file.path, content.text, () => this.#precedence.giveWay()),
+            skipped: null,
+          })
     );
   }
 

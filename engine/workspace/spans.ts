@@ -52,13 +52,16 @@ interface SymbolNode extends LineRange {
   readonly children: SymbolNode[];
 }
 
-/** The spans and symbols of a file. Text without a known syntax is cut into windows, empty text gives none. */
-export async function cutFile(path: string, text: string): Promise<CutFile> {
+/**
+ * The spans and symbols of a file. Text without a known syntax is cut into windows, empty text gives none.
+ * @param rest as in syntaxOf.
+ */
+export async function cutFile(path: string, text: string, rest?: () => Promise<void>): Promise<CutFile> {
   const lines = text.split("\n");
   // A line break at the end of a file ends its last line, it does not start another.
   if (lines[lines.length - 1] === "") lines.pop();
   const file = new Lines(lines);
-  const syntax = await syntaxOf(path, text);
+  const syntax = await syntaxOf(path, text, rest);
   const symbols = syntax?.symbols ?? (isMarkdown(path) ? headingsOf(lines) : []);
   const borders = new Set(syntax?.borders ?? file.paragraphStarts());
   const segments = layOut(null, nest(symbols), 1, lines.length, file, borders);

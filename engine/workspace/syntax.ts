@@ -64,33 +64,37 @@ interface Grammar {
 let started: Promise<void> | undefined;
 const grammars = new Map<string, Promise<Grammar>>();
 
-function grammarOf(language: Language): Promise<Grammar> {
+function grammarOf(language: Language, rest: () => Promise<void>): Promise<Grammar> {
   let grammar = grammars.get(language.name);
   if (!grammar) {
-    grammar = loadGrammar(language);
+    grammar = loadGrammar(language, rest);
     grammars.set(language.name, grammar);
   }
   return grammar;
 }
 
-async function loadGrammar(language: Language): Promise<Grammar> {
+async function loadGrammar(language: Language, rest: () => Promise<void>): Promise<Grammar> {
   started ??= Parser.init();
   await started;
   const file = import.meta.resolve(`@vscode/tree-sitter-wasm/wasm/tree-sitter-${language.name}.wasm`);
   const grammar = await TreeSitterLanguage.load(fileURLToPath(file));
   const parser = new Parser();
   parser.setLanguage(grammar);
-  return { parser, query: new Query(grammar, language.query) };
+  await rest();
+  const query = new Query(grammar, language.query);
+  await rest();
+  return { parser, query };
 }
 
 /**
  * The symbols of a file. Text with syntax errors gives the symbols that can be made out.
  * Undefined where the language is not known or the text cannot be read within LIMIT_MS.
+ * @param rest called between two steps that each take tens of ms.
  */
-export async function syntaxOf(path: string, text: string): Promise<FileSyntax | undefined> {
+export async function syntaxOf(path: string, text: string, rest = async () => {}): Promise<FileSyntax | undefined> {
   const language = languageOf(path);
   if (!language) return undefined;
-  const { parser, query } = await grammarOf(language);
+  const { parser, query } = await grammarOf(language, rest);
   const deadline = performance.now() + LIMIT_MS;
   const isLate = () => performance.now() > deadline;
   const tree = parser.parse(text, null, { progressCallback: isLate });

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, realpathSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, type TestContext, test } from "node:test";
+import { after, mock, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { FolderCopies } from "../../engine/complete/folder-copies.ts";
 import { Engine, type EngineOptions } from "../../engine/engine.ts";
 import { randomChatModel } from "./random-chat-model.ts";
 import { folderWith, PROJECT } from "./run-cli.ts";
@@ -118,4 +119,20 @@ test("a folder that is gone, or is none, takes nothing from a completion", async
     const completion = await engine.complete({ ...place, folder: path });
     assert.equal(completion.memory, null);
   }
+});
+
+test("a completion does without what is only being got ready behind it, and looks at it once it is there", async (context) => {
+  const before = open(context);
+  await before.encode(folder);
+  await before.close();
+  const engine = open(context, { encodesInBackground: true });
+  const held = Promise.withResolvers<void>();
+  const { update } = FolderCopies.prototype;
+  mock.method(FolderCopies.prototype, "update", function (this: FolderCopies, files: Parameters<typeof update>[0]) {
+    return held.promise.then(() => update.call(this, files));
+  });
+  context.after(() => mock.restoreAll());
+  assert.equal((await engine.complete(place)).memory, null);
+  held.resolve();
+  while (!(await engine.complete(place)).memory) await delay(10);
 });
