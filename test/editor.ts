@@ -27,11 +27,15 @@ export interface Editor {
   folder: vscode.WorkspaceFolder | undefined;
   /** The document being typed into. */
   active: TextDocument | undefined;
+  /** The cursor's offset in it. */
+  cursor: number;
   /** Tells of a change of a document. */
   changed(event: { document: TextDocument; contentChanges: readonly TextChange[] }): void;
+  /** Moves the cursor. */
+  move(offset: number): void;
 }
 
-const documents = { changed: (_event: unknown) => {} };
+const documents = { changed: (_event: unknown) => {}, moved: () => {} };
 const state: Editor = {
   settings: new Map(),
   logged: [],
@@ -39,7 +43,12 @@ const state: Editor = {
   choice: undefined,
   folder: undefined,
   active: undefined,
+  cursor: 0,
   changed: (event) => documents.changed(event),
+  move: (offset) => {
+    state.cursor = offset;
+    documents.moved();
+  },
 };
 const { settings } = state;
 const note = (line: unknown) => void state.logged.push(line instanceof Error ? line.message : String(line));
@@ -91,7 +100,9 @@ class InlineCompletionItem {
 }
 
 const textChanges = new EventEmitter();
+const selections = new EventEmitter();
 documents.changed = (event) => textChanges.fire(event);
+documents.moved = () => selections.fire(undefined);
 
 const uri = (fsPath: string) => ({ scheme: "file", fsPath, path: fsPath, toString: () => `file://${fsPath}` });
 const nothing = () => ({ dispose: () => {} });
@@ -118,8 +129,11 @@ const api = {
   commands: { registerCommand: nothing },
   window: {
     get activeTextEditor() {
-      return state.active && { document: state.active };
+      const { active, cursor } = state;
+      return active && { document: active, selection: { active: active.positionAt(cursor) } };
     },
+    onDidChangeTextEditorSelection: selections.event,
+    onDidChangeActiveTextEditor: nothing,
     createOutputChannel: () => ({ info: note, warn: note, error: note, show: () => {}, dispose: () => {} }),
     showInformationMessage: async (...parts: string[]) => {
       state.asked.push(parts);

@@ -42,9 +42,12 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
   readonly #disposables: vscode.Disposable[] = [];
   #pending: PendingCompletion | undefined;
   #ahead: PendingCompletion | undefined;
+  /** Where the suggestion is that it comes behind. */
+  #aheadOf: Place | undefined;
   #pausedUntilMs = 0;
   #shown: ReturnType<typeof setTimeout> | undefined;
-  #reading: ReturnType<typeof setTimeout> | undefined;
+  /** Where a suggestion is being looked at, until the next one is prepared. */
+  #reading: { readonly place: Place; readonly timer: ReturnType<typeof setTimeout> } | undefined;
 
   constructor(engine: EngineHost, indexRevision: () => number) {
     this.#engine = engine;
@@ -52,6 +55,8 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
     this.#disposables.push(
       vscode.languages.registerInlineCompletionItemProvider({ pattern: "**" }, this),
       vscode.workspace.onDidChangeTextDocument((event) => this.#onEdit(event)),
+      vscode.window.onDidChangeTextEditorSelection(() => this.#onMove()),
+      vscode.window.onDidChangeActiveTextEditor(() => this.#onMove()),
       vscode.commands.registerCommand(ACCEPTED_COMMAND, () => {
         this.counts.accepted++;
       }),
@@ -62,7 +67,7 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
     this.#pending?.abort();
     this.#ahead?.abort();
     clearTimeout(this.#shown);
-    clearTimeout(this.#reading);
+    this.#stopReading();
     for (const disposable of this.#disposables) disposable.dispose();
   }
 
@@ -81,8 +86,12 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
     const text = await this.#suggestion(document, around, isAsked ? 0 : this.#wait(line), token);
     if (!text || token.isCancellationRequested || document.version !== version) return undefined;
     this.#noteShown(token);
-    clearTimeout(this.#reading);
-    this.#reading = setTimeout(() => this.#prepareNext(document, around, text), READ_MS);
+    this.#stopReading();
+    const timer = setTimeout(() => {
+      this.#reading = undefined;
+      this.#prepareNext(document, around, text);
+    }, READ_MS);
+    this.#reading = { place: this.#place(document, around), timer };
     return [item(text, document, position, context.selectedCompletionInfo)];
   }
 
@@ -160,6 +169,7 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
     if (this.#cache.find(place) !== undefined || (this.#ahead && !this.#ahead.isDone && this.#ahead.mayFit(place)))
       return;
     this.#ahead?.abort();
+    this.#aheadOf = this.#place(document, around);
     this.#ahead = this.#request(place, next);
   }
 
@@ -167,11 +177,27 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
   #onEdit({ document, contentChanges }: vscode.TextDocumentChangeEvent): void {
     const editor = vscode.window.activeTextEditor;
     if (contentChanges.length === 0 || editor?.document !== document) return;
-    clearTimeout(this.#reading);
+    this.#stopReading();
     const [change] = contentChanges;
     const end = document.positionAt(change.rangeOffset + change.text.length);
     const place = this.#place(document, cursorText(document, end));
     for (const one of [this.#pending, this.#ahead]) if (one && !one.isDone && !one.mayFit(place)) one.abort();
+  }
+
+  /** Whoever goes elsewhere does not take the suggestion: the one after it is not wanted. */
+  #onMove(): void {
+    const isAhead = this.#ahead && !this.#ahead.isDone;
+    if (!this.#reading && !isAhead) return;
+    const editor = vscode.window.activeTextEditor;
+    const place = editor && this.#place(editor.document, cursorText(editor.document, editor.selection.active));
+    if (this.#reading && !isSame(this.#reading.place, place)) this.#stopReading();
+    // The cursor rests in front of the suggestion, or goes behind it when it is taken.
+    if (isAhead && !(place && this.#ahead?.mayFit(place)) && !isSame(this.#aheadOf, place)) this.#ahead?.abort();
+  }
+
+  #stopReading(): void {
+    clearTimeout(this.#reading?.timer);
+    this.#reading = undefined;
   }
 
   #noteShown(token: vscode.CancellationToken): void {
@@ -181,6 +207,9 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
     }, SHOWN_AFTER_MS);
   }
 }
+
+const isSame = (a: Place | undefined, b: Place | undefined) =>
+  a !== undefined && b !== undefined && a.key === b.key && a.prefix === b.prefix && a.suffix === b.suffix;
 
 /** The suggestion as the editor takes it: with the suggest widget's entry in front, over the closers it brings itself. */
 function item(

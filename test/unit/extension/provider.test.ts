@@ -49,6 +49,7 @@ function open(context: TestContext, answer: (prefix: string) => Promise<string>)
     document.replace(at, 0, text);
     state.changed({ document, contentChanges: [{ rangeOffset: at, rangeLength: 0, text }] });
     at += text.length;
+    state.move(at);
   };
   return { asked, type, suggest, provider };
 }
@@ -91,4 +92,29 @@ test("work that an edit has made useless is stopped at once", async (context) =>
   type("\n");
   assert.equal(asked[0].signal.aborted, true);
   assert.equal(await first, undefined);
+});
+
+test("the suggestion after one is not prepared, or no more, when the cursor goes elsewhere; taking it is no such move", async (context) => {
+  const { asked, type, suggest } = open(context, async (prefix) => {
+    if (prefix.endsWith("count;")) await delay(100);
+    return "count;";
+  });
+  type("let a = ");
+  const end = "let a = ".length;
+  await suggest();
+  state.move(3);
+  await delay(READ_MS);
+  assert.equal(asked.length, 1);
+  state.move(end);
+  await suggest();
+  state.move(end);
+  await delay(READ_MS - 50);
+  assert.deepEqual([asked.length, asked[1].signal.aborted], [2, false]);
+  state.move(0);
+  assert.equal(asked[1].signal.aborted, true);
+  type("b + ");
+  await suggest();
+  await delay(READ_MS - 50);
+  type("count;");
+  assert.deepEqual([asked.length, asked[3].signal.aborted], [4, false]);
 });
