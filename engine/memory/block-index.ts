@@ -18,6 +18,8 @@ export interface BlockIndex {
   remove(first: number, n: number): void;
   /** The best `k` blocks among those allowed, best first, ties by number. */
   top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[];
+  /** The landmark [routeSize] of a block that is in the index, valid until the next change. */
+  landmark(block: number): Float32Array;
   /** The sum of exp(scale * (score - 1)) over all blocks allowed: what a softmax over them is divided by. */
   sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number;
 }
@@ -186,6 +188,10 @@ export class ExactIndex implements BlockIndex {
     const top = new TopHits(k, allowed);
     scan(this.table, query, 0, this.table.end, top);
     return top.hits;
+  }
+
+  landmark(block: number): Float32Array {
+    return this.table.row(block);
   }
 
   sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number {

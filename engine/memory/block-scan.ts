@@ -27,8 +27,8 @@ export interface RankedBlocks {
 }
 
 /**
- * The best `k` of the candidates for queries [nHeads, headSize] with the score scale multiplied in. A block's score is its
- * share of the attention to all candidates, the mean over the heads. Attention of these queries to the best blocks, with
+ * The best `k` of the candidates for queries [n, nHeads, headSize] with the score scale multiplied in. A block's score is
+ * its share of the attention to all candidates, the mean over tokens and heads. Attention of these queries to the best blocks, with
  * rough keys where they are enough, differs from that with exact keys by `tolerance` at most, summed over all keys.
  */
 export function rankBlocks(
@@ -37,12 +37,16 @@ export function rankBlocks(
   k: number,
   tolerance: number,
 ): RankedBlocks {
-  const nHeads = candidates[0]?.biases.length ?? 0;
-  const headSize = queries.length / nHeads;
-  const nTokens = candidates.reduce((sum, { keys }) => sum + keys.scales.length, 0);
-  const byHead = Array.from({ length: nHeads }, (_, head) => queries.subarray(head * headSize, (head + 1) * headSize));
+  if (candidates.length === 0) return { best: [], rough: new Set() };
+  const [{ keys, biases }] = candidates;
+  const headSize = keys.values.length / keys.scales.length;
+  const nTokens = candidates.reduce((sum, candidate) => sum + candidate.keys.scales.length, 0);
+  const asked = Array.from({ length: queries.length / headSize }, (_, row) => ({
+    query: queries.subarray(row * headSize, (row + 1) * headSize),
+    head: row % biases.length,
+  }));
   const isLarge = nTokens > TREE_TOKENS;
-  const scans = byHead.map((query, head) =>
+  const scans = asked.map(({ query, head }) =>
     isLarge ? treeMasses(query, candidates, head) : headScan(query, candidates, head).masses,
   );
   const pooled = new Float64Array(candidates.length);
@@ -52,7 +56,7 @@ export function rankBlocks(
   const best = [...pooled.keys()].sort((a, b) => pooled[b] - pooled[a] || a - b).slice(0, k);
   const chosen = best.map((i) => candidates[i]);
   const rough = roughOf(
-    byHead.map((query, head) => headScan(query, chosen, head)),
+    asked.map(({ query, head }) => headScan(query, chosen, head)),
     tolerance,
   );
   return { best, rough: new Set([...rough].map((i) => best[i])) };

@@ -124,6 +124,10 @@ export class ClusteredIndex implements BlockIndex {
     }
   }
 
+  landmark(block: number): Float32Array {
+    return this.#table.row(block);
+  }
+
   sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number {
     return sumExp(this.#table, query, scale, allowed);
   }

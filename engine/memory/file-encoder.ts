@@ -66,9 +66,10 @@ export async function encodeFile(
     }
     let block = (resumption?.state.nTokens ?? 0) / blockSize;
     for await (const part of encoder.encodeParts(file.ids, { ...options, from: resumption?.state })) {
-      for (let start = 0; start < part.nTokens; start += blockSize) {
+      for (let start = 0; start < part.nTokens; start += blockSize, block++) {
         const end = Math.min(start + blockSize, part.nTokens);
-        writer.append(part.stored(start, end), part.landmark(start, end), file.lines[block++]);
+        const tokens = part.stored(start, end);
+        writer.append({ tokens, landmark: part.landmark(start, end), ...wordingOf(file, block, blockSize) });
       }
     }
     await writer.commit();
@@ -78,10 +79,16 @@ export async function encodeFile(
   }
 }
 
+/** What of a block comes from the file's text. */
+const wordingOf = ({ ids, lines }: FileToEncode, block: number, blockSize: number) => ({
+  ids: ids.slice(block * blockSize, (block + 1) * blockSize),
+  ...lines[block],
+});
+
 /** Copies the blocks before a resumption; false where they are not there any more. */
 function copyBlocks(
   { id, state }: Resumption,
-  { lines }: FileToEncode,
+  file: FileToEncode,
   store: SegmentStore,
   writer: SegmentWriter,
 ): boolean {
@@ -93,7 +100,7 @@ function copyBlocks(
       const landmark = old.landmarks.subarray(block * routeSize, (block + 1) * routeSize);
       const tokens = old.segment.read(block);
       state.take?.(block, tokens);
-      writer.append(tokens, landmark, lines[block]);
+      writer.append({ tokens, landmark, ...wordingOf(file, block, blockSize) });
     }
     return true;
   } catch (error) {

@@ -98,6 +98,10 @@ export class GraphIndex implements BlockIndex {
     return all.hits;
   }
 
+  landmark(block: number): Float32Array {
+    return this.#table.row(block);
+  }
+
   sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number {
     return sumExp(this.#table, query, scale, allowed);
   }

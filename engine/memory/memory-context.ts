@@ -2,14 +2,14 @@
 import { MEMORY_CLASSES, type MemoryClass } from "../models/hybrid-config.ts";
 import type { MemoryTokens } from "../runtime/hybrid.ts";
 import { type MemoryBlock, memoryTokens } from "../runtime/hybrid-memory.ts";
-import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
+import type { MemoryQuery, RoutedMemory } from "../runtime/hybrid-routing.ts";
 import type { BlockHit } from "./block-index.ts";
 import { type Candidate, rankBlocks } from "./block-scan.ts";
 import type { Encoded, RepositoryMemory } from "./repository-memory.ts";
 import { folderOf } from "./source-class.ts";
 import type { LayerTrace, MemoryTrace, TracedBlock } from "./trace.ts";
 
-/** Landmarks propose so many times the blocks that are chosen. */
+/** Landmarks propose so many times the blocks that are chosen, and rare tokens as many. */
 const CANDIDATES = 4;
 
 /** What rough keys may change of a choice's attention, as the sum of all differences of its weights. */
@@ -61,14 +61,14 @@ export class MemoryContext implements RoutedMemory {
     this.#imported = memory.importedBy(place.path, place.head);
   }
 
-  select(query: Float32Array, heads?: Float32Array): MemoryTokens {
+  select(asked: MemoryQuery): MemoryTokens {
     const startMs = performance.now();
     const bytesBefore = this.#memory.bytesRead;
     const { routeTopBlocks, headSize, nHeads } = this.#memory.router.config;
     let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
-    while (chosen === undefined) chosen = this.#choose(routeTopBlocks, query, heads);
-    const last = { query, chosen };
+    while (chosen === undefined) chosen = this.#choose(routeTopBlocks, asked);
+    const last = { query: asked.query, chosen };
     this.#looked ??= { last, refreshes: 0, looks: 0, seen: new Map() };
     const looked = this.#looked;
     looked.last = last;
@@ -125,14 +125,10 @@ export class MemoryContext implements RoutedMemory {
   }
 
   /** The best blocks with their tokens; undefined where one of them could not be read. */
-  #choose(
-    k: number,
-    query: Float32Array,
-    heads: Float32Array | undefined,
-  ): (Chosen & { readonly stored: MemoryBlock })[] | undefined {
+  #choose(k: number, asked: MemoryQuery): (Chosen & { readonly stored: MemoryBlock })[] | undefined {
     const found: (Chosen & { readonly stored: MemoryBlock })[] = [];
-    const hits = this.#memory.top(query, heads ? CANDIDATES * k : k, (candidate) => !this.#isShown(candidate));
-    const ranked = heads && hits.length > k ? this.#rank(k, heads, hits) : hits.map((hit) => ({ hit, isRough: false }));
+    const hits = this.#candidates(CANDIDATES * k, asked);
+    const ranked = hits.length > k ? this.#rank(k, asked.heads, hits) : hits.map((hit) => ({ hit, isRough: false }));
     if (ranked === undefined) return undefined;
     for (const { hit, isRough } of ranked) {
       const { block, score } = hit;
@@ -143,6 +139,15 @@ export class MemoryContext implements RoutedMemory {
       found.push({ block, score, nTokens, stored: { tokens, start: 0, end: nTokens, class: memoryClass } });
     }
     return found;
+  }
+
+  /** What landmarks and rare tokens propose, at most `k` blocks each. */
+  #candidates(k: number, { query, tokens }: MemoryQuery): BlockHit[] {
+    const isAllowed = (block: number) => !this.#isShown(block);
+    const hits = this.#memory.top(query, k, isAllowed);
+    const known = new Set(hits.map(({ block }) => block));
+    const others = this.#memory.topByTokens(tokens, k, (block) => !known.has(block) && isAllowed(block));
+    return [...hits, ...others.map(({ block }) => ({ block, score: this.#memory.cosine(block, query) }))];
   }
 
   /** The best of the hits by their keys; undefined where one of them could not be read. */

@@ -1,6 +1,6 @@
 /**
  * The memory of one folder: which of its files are encoded, the landmarks of their blocks in RAM, and the blocks
- * themselves, read when a text attends to them. RAM grows with the landmarks only, about two bytes a token.
+ * themselves, read when a text attends to them. RAM grows with landmarks and lists of tokens, about eight bytes a token.
  */
 import type { HybridModel } from "../models/hybrid.ts";
 import type { QuantisedRows, StoredTokens } from "../runtime/hybrid-memory.ts";
@@ -9,6 +9,7 @@ import { type CompletionPlace, MemoryContext } from "./memory-context.ts";
 import { type BlockPart, type LineRange, type Segment, SegmentDamage } from "./segment.ts";
 import type { SegmentStore } from "./segment-store.ts";
 import { ImportNames } from "./source-class.ts";
+import { TokenIndex } from "./token-index.ts";
 
 /** A file of the folder as it is now. */
 export interface RepositoryFile {
@@ -46,6 +47,7 @@ export class RepositoryMemory {
   readonly #router: HybridModel | undefined;
   readonly #store: SegmentStore;
   readonly #index: BlockIndex;
+  readonly #tokens = new TokenIndex();
   /** The folder's files by the ids of their contents. */
   #files: ReadonlyMap<string, readonly RepositoryFile[]> = new Map();
   #ids: ReadonlyMap<string, string> = new Map();
@@ -130,8 +132,9 @@ export class RepositoryMemory {
     // The folder may have changed while the file was encoded.
     const opened = this.#files.has(id) ? this.#store.open(id) : undefined;
     if (!opened) return false;
-    const { segment, landmarks } = opened;
+    const { segment, landmarks, ids } = opened;
     const encoded = { id, segment, firstBlock: this.#index.add(landmarks) };
+    if (this.#router) this.#tokens.add(encoded.firstBlock, ids, this.#store.shape.blockSize);
     this.#encoded.set(id, encoded);
     for (let i = 0; i < segment.nBlocks; i++) this.#owners[encoded.firstBlock + i] = encoded;
     this.#nTokens += segment.nTokens;
@@ -153,6 +156,22 @@ export class RepositoryMemory {
 
   top(query: Float32Array, k: number, allowed?: (block: number) => boolean): BlockHit[] {
     return this.#index.top(query, k, allowed);
+  }
+
+  /** Cosine of a block's landmark and a query of unit length. */
+  cosine(block: number, query: Float32Array): number {
+    return this.#index.landmark(block).reduce((sum, x, i) => sum + x * query[i], 0);
+  }
+
+  /** The best blocks that share rare tokens with a text. */
+  topByTokens(tokens: readonly number[], k: number, allowed?: (block: number) => boolean): BlockHit[] {
+    const { specialTokens } = this.router.config;
+    const controls = new Set(Object.values(specialTokens));
+    return this.#tokens.top(
+      tokens.filter((token) => !controls.has(token)),
+      k,
+      allowed,
+    );
   }
 
   /**
@@ -260,6 +279,7 @@ export class RepositoryMemory {
   #forget({ id, segment, firstBlock }: Encoded): void {
     this.#encoded.delete(id);
     this.#index.remove(firstBlock, segment.nBlocks);
+    if (this.#router) this.#tokens.remove(firstBlock, segment.nBlocks);
     this.#nTokens -= segment.nTokens;
     for (let block = firstBlock; block < firstBlock + segment.nBlocks; block++) {
       this.#owners[block] = undefined;

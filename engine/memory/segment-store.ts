@@ -10,7 +10,15 @@ import { dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import { removeAbandoned, temporaryName } from "../models/temporary-file.ts";
-import { Segment, SegmentDamage, SegmentOutdated, type SegmentShape, SegmentWriter, segmentBytes } from "./segment.ts";
+import {
+  type OpenedSegment,
+  Segment,
+  SegmentDamage,
+  SegmentOutdated,
+  type SegmentShape,
+  SegmentWriter,
+  segmentBytes,
+} from "./segment.ts";
 
 /** Raised whenever the same file is encoded to other blocks. How they are stored has a version in each segment. */
 const ENCODING_VERSION = 2;
@@ -77,8 +85,8 @@ export class SegmentStore {
     return createHash("sha256").update(`${this.#fingerprint} ${contentHash}`).digest("hex");
   }
 
-  /** The segment with its landmarks, or undefined where it has to be encoded. Damaged ones are removed. */
-  open(id: string): { segment: Segment; landmarks: Float32Array } | undefined {
+  /** A segment, or undefined where it has to be encoded. Damaged ones are removed. */
+  open(id: string): OpenedSegment | undefined {
     const path = this.#pathOf(id);
     try {
       const opened = Segment.open(path, Buffer.from(id, "hex"), this.shape);

@@ -3,6 +3,7 @@
  *
  *   head     magic, version, headSize, routeSize, blockSize, nTokens, head's size; id [32]
  *            per block: first and last line, CRC-32 of each of its parts; landmark [routeSize] in float16
+ *            per token: its id
  *            CRC-32 of the head so far
  *   high     per block of n rows: the high plane of its keys' codes [n, headSize] (key-planes.ts), their float16
  *            scales [n]; a token of the default model has one row, of other models one for each head: [heads, tokens]
@@ -33,7 +34,7 @@ import type { QuantisedRows, StoredTokens } from "../runtime/hybrid-memory.ts";
 import { joinCodes, planeBytes, splitCodes } from "./key-planes.ts";
 
 const MAGIC = Buffer.from("LSMEMSEG");
-const VERSION = 2;
+const VERSION = 3;
 const FIXED_BYTES = 64;
 const ID_AT = 32;
 
@@ -68,7 +69,7 @@ export class SegmentOutdated extends SegmentDamage {}
 
 const nBlocksOf = (nTokens: number, { blockSize }: SegmentShape) => Math.ceil(nTokens / blockSize);
 const headBytes = (nTokens: number, shape: SegmentShape) =>
-  FIXED_BYTES + nBlocksOf(nTokens, shape) * (4 * TABLE_WIDTH + 2 * shape.routeSize) + 4;
+  FIXED_BYTES + nBlocksOf(nTokens, shape) * (4 * TABLE_WIDTH + 2 * shape.routeSize) + 4 * nTokens + 4;
 
 /** The size of a part of a block of `n` tokens. */
 function partBytes(part: BlockPart, n: number, { headSize, rowsPerToken = 1 }: SegmentShape): number {
@@ -94,6 +95,23 @@ export function segmentBytes(nTokens: number, shape: SegmentShape): number {
   if (nBlocks === 0) return headBytes(nTokens, shape);
   const last = nTokens - (nBlocks - 1) * shape.blockSize;
   return partAt("values", nBlocks - 1, nTokens, shape) + partBytes("values", last, shape);
+}
+
+export interface WrittenBlock extends LineRange {
+  readonly tokens: StoredTokens;
+  /** Of the tokens, one each. */
+  readonly ids: readonly number[];
+  /** [routeSize] */
+  readonly landmark: Float32Array;
+}
+
+/** What is read when a segment is opened. All but the segment is the caller's. */
+export interface OpenedSegment {
+  readonly segment: Segment;
+  /** [nBlocks, routeSize] */
+  readonly landmarks: Float32Array;
+  /** [nTokens] */
+  readonly ids: Uint32Array;
 }
 
 /** Writes a segment block by block, so that a long file needs no more memory than a short one. */
@@ -136,8 +154,8 @@ export class SegmentWriter {
     this.#head.set(id, ID_AT);
   }
 
-  /** Appends the tokens of one block with its landmark [routeSize]. Errors: disk-full. */
-  append({ keys, values }: StoredTokens, landmark: Float32Array, { startLine, endLine }: LineRange): void {
+  /** Appends the next block. Errors: disk-full. */
+  append({ tokens: { keys, values }, ids, landmark, startLine, endLine }: WrittenBlock): void {
     const block = this.#nBlocks++;
     const { high, low } = splitCodes(keys.values);
     const parts = { high: [high, keys.scales], low: [low], values: [values.values, values.scales] };
@@ -150,7 +168,10 @@ export class SegmentWriter {
       this.#head.writeUInt32LE(value, FIXED_BYTES + 4 * (TABLE_WIDTH * block + i));
     }
     const landmarks = FIXED_BYTES + 4 * TABLE_WIDTH * nBlocksOf(this.#nTokens, this.#shape);
-    this.#head.set(bytesOf(new Float16Array(landmark)), landmarks + 2 * this.#shape.routeSize * block);
+    const landmarkBytes = 2 * this.#shape.routeSize;
+    this.#head.set(bytesOf(new Float16Array(landmark)), landmarks + landmarkBytes * block);
+    const firstId = landmarks + landmarkBytes * nBlocksOf(this.#nTokens, this.#shape);
+    this.#head.set(bytesOf(Uint32Array.from(ids)), firstId + 4 * this.#shape.blockSize * block);
   }
 
   /** Makes the segment visible, whole; waiting for the disk holds up no other work. Errors: disk-full, no-access. */
@@ -212,15 +233,8 @@ export class Segment {
     this.#tables = tables;
   }
 
-  /**
-   * Reads the head of the segment `id`; its landmarks [nBlocks, routeSize] are the caller's. Undefined where there is
-   * none. Throws SegmentDamage, or the file system's own error.
-   */
-  static open(
-    path: string,
-    id: Uint8Array,
-    shape: SegmentShape,
-  ): { segment: Segment; landmarks: Float32Array } | undefined {
+  /** Reads the head of the segment `id`, undefined where there is none. Throws SegmentDamage, or the file system's own error. */
+  static open(path: string, id: Uint8Array, shape: SegmentShape): OpenedSegment | undefined {
     let fd: number;
     try {
       fd = openSync(path, "r");
@@ -239,7 +253,9 @@ export class Segment {
       const tables = new Uint32Array(copyOf(head, FIXED_BYTES, 4 * TABLE_WIDTH * nBlocks));
       const at = FIXED_BYTES + 4 * TABLE_WIDTH * nBlocks;
       const landmarks = new Float16Array(copyOf(head, at, 2 * nBlocks * shape.routeSize));
-      return { segment: new Segment(path, nTokens, mtimeMs, shape, tables), landmarks: new Float32Array(landmarks) };
+      const ids = new Uint32Array(copyOf(head, at + landmarks.byteLength, 4 * nTokens));
+      const segment = new Segment(path, nTokens, mtimeMs, shape, tables);
+      return { segment, landmarks: new Float32Array(landmarks), ids };
     } finally {
       closeSync(fd);
     }

@@ -49,6 +49,10 @@ export class SizedIndex implements BlockIndex {
     return this.#index.top(query, k, allowed);
   }
 
+  landmark(block: number): Float32Array {
+    return this.#table.row(block);
+  }
+
   sumExp(query: Float32Array, scale: number, allowed?: (block: number) => boolean): number {
     return this.#index.sumExp(query, scale, allowed);
   }

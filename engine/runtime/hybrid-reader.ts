@@ -92,11 +92,11 @@ export class HybridReader implements DraftReader {
     // No token has asked for anything yet: the first ones are read twice, the first time for their queries alone.
     if (this.#routing.isEmpty) {
       const first = ids.slice(0, this.#decoder.config.routeGroup);
-      this.#routing.push(await this.#decoder.read(this.#decoder.start(), first, { signal }));
+      this.#routing.push(await this.#decoder.read(this.#decoder.start(), first, { signal }), first);
     }
     const tokens = this.#routing.tokens(memory);
     const result = await this.#decoder.read(this.#state, ids, { signal, nRows, memory: tokens });
-    this.#routing.push(result);
+    this.#routing.push(result, ids);
     memory.attended?.(tokens, toMemory(result.attention, tokens.classes.length, this.#decoder.config.nHeads));
     return result.logits;
   }

@@ -6,13 +6,20 @@
 import type { HybridConfig } from "../models/hybrid-config.ts";
 import { groupQuery, type MemoryTokens, type ReadResult } from "./hybrid.ts";
 
+/** What a text asks memory for. */
+export interface MemoryQuery {
+  /** The memory layer's routing query [routeSize] of the last tokens, of unit length. */
+  readonly query: Float32Array;
+  /** What its heads ask keys for, of the last few tokens: [n, nHeads, headSize], the score scale multiplied in. */
+  readonly heads: Float32Array;
+  /** The ids of the last tokens. */
+  readonly tokens: readonly number[];
+}
+
 /** A memory that is too large to attend to as a whole. */
 export interface RoutedMemory {
-  /**
-   * What the memory layer shall see, given its routing query [routeSize] of unit length, and what its heads ask keys for,
-   * [nHeads, headSize]: the mean over the last tokens, the score scale multiplied in.
-   */
-  select(query: Float32Array, heads?: Float32Array): MemoryTokens;
+  /** What the memory layer shall see. */
+  select(asked: MemoryQuery): MemoryTokens;
   /** Told the attention [nHeads, nTokens] of the newest token to what was selected. */
   attended?(tokens: MemoryTokens, weights: Float32Array): void;
 }
@@ -26,13 +33,21 @@ interface Choice {
   readonly tokens: MemoryTokens;
 }
 
+/** Tokens whose heads' queries choose among blocks: more cost time and choose no better. */
+const ASKING_TOKENS = 4;
+
+/** Tokens whose names look for blocks: what was chosen for in training is a whole file, which is more than asks now. */
+const NAMING_TOKENS = 64;
+
 /** What tokens of a text asked for: routing queries [n, routeSize], heads' queries [n, nHeads, headSize]. */
-type Asked = Pick<ReadResult, "queries" | "heads">;
+interface Asked extends Pick<ReadResult, "queries" | "heads"> {
+  readonly tokens: readonly number[];
+}
 
 /** The queries of a text's last tokens and the choice they led to. */
 export class Routing {
   readonly #config: HybridConfig;
-  /** Of at most routeGroup tokens. */
+  /** Of at most routeGroup, ASKING_TOKENS and NAMING_TOKENS tokens. */
   #recent: Asked | undefined;
   #choice: Choice | undefined;
 
@@ -52,12 +67,13 @@ export class Routing {
     return this.#recent === undefined;
   }
 
-  /** Takes up what the tokens that were read asked for. */
-  push({ queries, heads }: Asked): void {
+  /** Takes up what the tokens `ids` that were read asked for. */
+  push({ queries, heads }: Pick<ReadResult, "queries" | "heads">, ids: readonly number[]): void {
     const { routeGroup, routeSize, hiddenSize } = this.#config;
     this.#recent = {
       queries: lastOf(this.#recent?.queries, queries, routeGroup * routeSize),
-      heads: lastOf(this.#recent?.heads, heads, routeGroup * hiddenSize),
+      heads: lastOf(this.#recent?.heads, heads, ASKING_TOKENS * hiddenSize),
+      tokens: [...(this.#recent?.tokens ?? []), ...ids].slice(-NAMING_TOKENS),
     };
   }
 
@@ -68,11 +84,12 @@ export class Routing {
 
   /** What shall be seen next; throws where no token has been read. */
   tokens(memory: RoutedMemory): MemoryTokens {
-    const { routeSize, routeGroup, hiddenSize } = this.#config;
+    const { routeSize, routeGroup } = this.#config;
     if (!this.#recent) throw new Error("no token has asked for anything yet");
-    const query = groupQuery(this.#recent.queries, routeSize, routeGroup);
+    const { queries, heads, tokens } = this.#recent;
+    const query = groupQuery(queries, routeSize, routeGroup);
     if (!this.#choice || cosine(this.#choice.query, query) <= DRIFT_COSINE) {
-      this.#choice = { query, tokens: memory.select(query, meanRow(this.#recent.heads, hiddenSize)) };
+      this.#choice = { query, tokens: memory.select({ query, heads, tokens }) };
     }
     return this.#choice.tokens;
   }
@@ -86,13 +103,6 @@ function lastOf(old: Float32Array = NOTHING, added: Float32Array, length: number
   all.set(old);
   all.set(added, old.length);
   return all.slice(-length);
-}
-
-/** The mean of rows of `size` numbers. */
-function meanRow(rows: Float32Array, size: number): Float32Array {
-  const mean = new Float32Array(size);
-  for (const [i, x] of rows.entries()) mean[i % size] += (x * size) / rows.length;
-  return mean;
 }
 
 /** Of vectors of unit length. */

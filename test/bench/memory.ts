@@ -36,12 +36,16 @@ async function replicate(dir: string, files: readonly RepositoryFile[], nTokens:
       if (sum >= nTokens) return all;
       const opened = store.open(store.idOf(file.contentHash));
       if (!opened) throw new Error(`${file.path} is not encoded`);
-      const { segment, landmarks } = opened;
+      const { segment, landmarks, ids } = opened;
       const replica = { ...file, path: `${copy}/${file.path}`, contentHash: `${copy} ${file.contentHash}` };
       const writer = store.write(store.idOf(replica.contentHash), segment.nTokens);
       for (let block = 0; block * blockSize < segment.nTokens; block++) {
-        const landmark = landmarks.subarray(block * routeSize, (block + 1) * routeSize);
-        writer.append(segment.read(block), landmark, segment.lines(block));
+        writer.append({
+          tokens: segment.read(block),
+          ids: [...ids.subarray(block * blockSize, (block + 1) * blockSize)],
+          landmark: landmarks.subarray(block * routeSize, (block + 1) * routeSize),
+          ...segment.lines(block),
+        });
       }
       await writer.commit();
       sum += segment.nTokens;

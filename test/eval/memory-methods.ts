@@ -79,11 +79,11 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
     const state = decoder.start();
     const cut = ids.length - STEPS;
     const recycling = new Routing(decoder.config);
-    recycling.push(await decoder.read(state, ids.slice(0, cut), { memory: dense }));
+    recycling.push(await decoder.read(state, ids.slice(0, cut), { memory: dense }), ids.slice(0, cut));
     let [current, best]: number[][] = [[], []];
     for (const id of ids.slice(cut)) {
       recycling.tokens({
-        select: (query) => {
+        select: ({ query }) => {
           current = choose(query);
           nChoices++;
           return dense;
@@ -93,13 +93,13 @@ async function recycledAttention(decoder: HybridDecoder, memory: RepositoryMemor
       const fresh = recycling.fork();
       fresh.expire();
       fresh.tokens({
-        select: (query) => {
+        select: ({ query }) => {
           best = choose(query);
           return dense;
         },
       });
       const step = await decoder.read(state, [id], { memory: dense });
-      recycling.push(step);
+      recycling.push(step, [id]);
       const weights = meanOverHeads(step.attention, decoder.config.nHeads);
       const massOf = (block: number) => sum(weights.subarray(starts[block], starts[block] + blocks[block].end));
       kept.push(sum(current.map(massOf)) / sum(best.map(massOf)));

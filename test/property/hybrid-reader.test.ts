@@ -32,7 +32,9 @@ function smallMemory(headSize: number): RoutedMemory {
   const chosen = new WeakSet<object>();
   const noise = (seed: number) => Float32Array.from({ length: 5 * headSize }, (_, i) => Math.sin(seed + 12.9898 * i));
   return {
-    select: (query) => {
+    select: ({ query, heads, tokens: named }) => {
+      assert.ok(heads.length > 0 && heads.length % decoder.config.hiddenSize === 0);
+      assert.ok(named.length > 0);
       assert.ok(Math.abs(Math.hypot(...query) - 1) < 1e-5);
       const tokens = { keys: noise(1), values: noise(2), classes: Uint8Array.of(0, 1, 2, 3, 4) };
       chosen.add(tokens);
@@ -54,7 +56,11 @@ test("a reader that goes back and forth in a text and guesses ahead gives the sa
     fc.asyncProperty(ids(600), fc.array(edit, { maxLength: 6 }), async (start, edits) => {
       const reader = new HybridReader(decoder);
       const routed = smallMemory(decoder.config.headSize);
-      const all = routed.select(Float32Array.of(1));
+      const all = routed.select({
+        query: Float32Array.of(1),
+        heads: new Float32Array(decoder.config.hiddenSize),
+        tokens: [1],
+      });
       let text = start;
       const first = { keep: 1, more: [], draft: [], nRight: 0, cancelled: false, remembers: false };
       for (const { keep, more, draft, nRight, cancelled, remembers } of [first, ...edits]) {

@@ -11,6 +11,8 @@ import { HybridReader } from "../../../engine/runtime/hybrid-reader.ts";
 import { assertClose } from "../close.ts";
 import { config, model, sampleText, smallMemory, temporaryFolder, tokenizer } from "./small-memory.ts";
 
+/** Asks by landmarks alone. */
+const NOTHING = { heads: new Float32Array(), tokens: [] };
 const NOWHERE = { path: "OTHER/NEW.TS", head: "", cursorLine: 1, firstLine: 1, lastLine: 1 };
 const segmentsIn = (dir: string) =>
   readdirSync(dir, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".segment"));
@@ -132,7 +134,7 @@ test("what the prompt shows of its own file is left out, the rest has the class 
   // Many queries together bring up every block.
   for (let i = 0; i < 200; i++) {
     const query = Float32Array.from({ length: config.routeSize }, (_, j) => Math.sin(i * 12.9 + j * 78.2));
-    seen.select(query);
+    seen.select({ ...NOTHING, query });
   }
   const [{ blocks, refreshes, estimatedRecall }] = seen.trace().layers;
   assert.ok(estimatedRecall! > config.routeTopBlocks / memory.nBlocks && estimatedRecall! < 1, `${estimatedRecall}`);
@@ -149,24 +151,30 @@ test("what the prompt shows of its own file is left out, the rest has the class 
   await encoder.close();
 });
 
-test("of the blocks that landmarks propose those are chosen that the heads attend to most, and only what that needs is read", async (context) => {
+test("of the blocks that landmarks and rare tokens propose those are chosen that the heads attend to most, and only what that needs is read", async (context) => {
   const files = new Map([
     ["A/ONE.TS", sampleText(1, 150)],
-    ["B/TWO.TS", sampleText(2, 140)],
+    ["B/TWO.TS", `${sampleText(2, 140)}@`],
   ]);
   const dir = temporaryFolder(context);
   const { memory, encoder, job } = await smallMemory(dir, files, { topBlocks: 3 });
   await job().run();
   const query = Float32Array.from({ length: config.routeSize }, (_, i) => Math.cos(3 * i));
-  const heads = Float32Array.from({ length: config.hiddenSize }, (_, i) => 0.4 * Math.sin(7 * i));
+  // Of two tokens.
+  const heads = Float32Array.from({ length: 2 * config.hiddenSize }, (_, i) => 0.4 * Math.sin(7 * i));
+  const tokens = tokenizer.encode("X@");
   const seen = memory.memoryFor(NOWHERE);
   assert.ok(seen);
   const bytesBefore = memory.bytesRead;
-  const chosen = seen.select(query, heads);
+  const chosen = seen.select({ query, heads, tokens });
   const bytesRead = memory.bytesRead - bytesBefore;
-  const candidates = memory.top(query, 12);
-  assert.equal(candidates.length, 12);
-  assert.ok(memory.nBlocks > 12);
+  const byLandmark = memory.top(query, 12);
+  assert.equal(byLandmark.length, 12);
+  const byToken = memory.topByTokens(tokens, 12);
+  assert.equal(byToken.length, 1);
+  assert.ok(!byLandmark.some(({ block }) => block === byToken[0].block));
+  const candidates = [...byLandmark, ...byToken];
+  assert.ok(memory.nBlocks > candidates.length);
 
   const biases = memory.classBiases(MEMORY_CLASSES.indexOf("other"));
   const planes = candidates.map(({ block }) => {
@@ -210,11 +218,11 @@ test("a damaged segment leaves the memory with one line in the log and is encode
   rmSync(gone);
   // Found while it is attended to: what is left is used.
   const seen = first.memory.memoryFor(NOWHERE);
-  assert.equal(seen?.select(query).classes.length, 0);
+  assert.equal(seen?.select({ ...NOTHING, query }).classes.length, 0);
   assert.equal(first.log.length, 2, first.log.join("\n"));
   assert.equal(first.memory.missing.length, 2);
   assert.equal((await first.job().run()).filesEncoded, 2);
-  assert.ok((first.memory.memoryFor(NOWHERE)?.select(query).classes.length ?? 0) > 100);
+  assert.ok((first.memory.memoryFor(NOWHERE)?.select({ ...NOTHING, query }).classes.length ?? 0) > 100);
 
   // Found when the memory is opened.
   writeFileSync(damaged, "nonsense");

@@ -4,9 +4,15 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { blockLines } from "../../../engine/memory/file-encoder.ts";
 import { HIGH_ERROR } from "../../../engine/memory/key-planes.ts";
-import { Segment, SegmentDamage, SegmentWriter, segmentBytes } from "../../../engine/memory/segment.ts";
+import {
+  Segment,
+  SegmentDamage,
+  SegmentWriter,
+  segmentBytes,
+  type WrittenBlock,
+} from "../../../engine/memory/segment.ts";
 import { SegmentStore } from "../../../engine/memory/segment-store.ts";
-import { quantiseRows, type StoredTokens } from "../../../engine/runtime/hybrid-memory.ts";
+import { quantiseRows } from "../../../engine/runtime/hybrid-memory.ts";
 import { bytesTokenizer } from "../complete/bytes-tokenizer.ts";
 import { temporaryFolder } from "./small-memory.ts";
 
@@ -19,9 +25,10 @@ const rows = (n: number, seed: number) =>
     Float32Array.from({ length: n * shape.headSize }, (_, i) => Math.sin(i * seed + seed)),
     shape.headSize,
   );
-const BLOCKS: { tokens: StoredTokens; landmark: Float32Array; startLine: number; endLine: number }[] = [4, 4, 2].map(
-  (n, i) => ({
+const BLOCKS = [4, 4, 2].map(
+  (n, i): WrittenBlock => ({
     tokens: { keys: rows(n, i + 1), values: rows(n, i + 11) },
+    ids: Array.from({ length: n }, (_, token) => 70_000 * i + token),
     landmark: Float32Array.of(i, 0.5, -1),
     startLine: 3 * i + 1,
     endLine: 3 * i + 4,
@@ -32,8 +39,7 @@ async function written(context: TestContext): Promise<string> {
   const dir = temporaryFolder(context);
   const path = join(dir, "a", "one.segment");
   const writer = SegmentWriter.create(path, join(dir, "b", "unfinished"), id, N_TOKENS, shape);
-  for (const { tokens, landmark, startLine, endLine } of BLOCKS)
-    writer.append(tokens, landmark, { startLine, endLine });
+  for (const block of BLOCKS) writer.append(block);
   assert.equal(existsSync(path), false);
   await writer.commit();
   return path;
@@ -50,9 +56,13 @@ test("a segment gives back what was written", async (context) => {
   const path = await written(context);
   const opened = Segment.open(path, id, shape);
   assert.ok(opened);
-  const { segment, landmarks } = opened;
+  const { segment, landmarks, ids } = opened;
   assert.deepEqual([segment.nTokens, segment.nBlocks], [N_TOKENS, 3]);
   assert.deepEqual([...landmarks], [0, 0.5, -1, 1, 0.5, -1, 2, 0.5, -1]);
+  assert.deepEqual(
+    [...ids],
+    BLOCKS.flatMap((block) => block.ids),
+  );
   for (const [i, { tokens, startLine, endLine }] of BLOCKS.entries()) {
     assert.deepEqual(segment.read(i), tokens);
     assert.deepEqual(segment.lines(i), { startLine, endLine });
