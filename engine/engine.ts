@@ -4,171 +4,53 @@
  * share the loaded models and the folders that more than one has open, and nothing else.
  */
 import { basename } from "node:path";
-import { type AskResult as Answer, ask, type Citation, placesFor } from "./ask/ask.ts";
+import { ask, placesFor } from "./ask/ask.ts";
 import { chatModelOf } from "./ask/chat-model.ts";
-import { type CheckReport, checkModel } from "./ask/check-model.ts";
+import { checkModel } from "./ask/check-model.ts";
 import { clientChatModel } from "./ask/client-model.ts";
 import type { ChatModel } from "./ask/grounded.ts";
 import { Recollection } from "./ask/recollection.ts";
 import { isInScope, scopedCatalogue } from "./ask/scope.ts";
-import { type CompleteOptions, type Completion, completeAt } from "./complete/complete.ts";
-import type { CursorContext } from "./complete/context.ts";
+import { type CompleteOptions, completeAt } from "./complete/complete.ts";
+import type {
+  AskParams,
+  AskResult,
+  ChatMessage,
+  ChatTraits,
+  CheckReport,
+  CompleteParams,
+  CompleteResult,
+  EncodingResult,
+  EngineOptions,
+  EngineStatus,
+  FolderForecast,
+  FoundSymbol,
+  GenerateParams,
+  GenerateResult,
+  IndexResult,
+  InspectResult,
+  PullResult,
+  PushResult,
+  SymbolsParams,
+  Work,
+} from "./engine-calls.ts";
 import { type ErrorCode, LongsightError } from "./errors.ts";
-import type { EncodingResult } from "./memory/encoding-job.ts";
-import { FolderMemory, type MemoryStatus, type RefreshOptions } from "./memory/folder-memory.ts";
-import { type FolderForecast as Forecast, forecastFolder } from "./memory/forecast.ts";
-import type { IndexResult } from "./memory/indexer.ts";
+import { FolderMemories, quietly } from "./folder-memories.ts";
+import type { FolderMemory, RefreshOptions } from "./memory/folder-memory.ts";
+import { forecastFolder } from "./memory/forecast.ts";
 import { openRemote } from "./memory/remote.ts";
-import { memoryFingerprint } from "./memory/segment-store.ts";
-import type { PullResult, PushResult } from "./memory/sharing.ts";
-import type { MemoryTrace } from "./memory/trace.ts";
-import type { ChatMessage } from "./models/chat-template.ts";
-import { type ChatTraits, chatTraits, inspectModel, type ModelReport } from "./models/inspect.ts";
+import { chatTraits, inspectModel } from "./models/inspect.ts";
 import type { ModelWork } from "./models/model-work.ts";
-import type { ToolCall, ToolDefinition } from "./models/tool-calls.ts";
 import { type OpenFolder, OpenFolders } from "./open-folders.ts";
-import { type ChatTurn, chat } from "./runtime/chat.ts";
+import { chat } from "./runtime/chat.ts";
 import { generate } from "./runtime/generate.ts";
 import { DEFAULT_MODEL, type LoadedModel, withPlan } from "./runtime/loaded-model.ts";
 import { ModelPool } from "./runtime/model-pool.ts";
 import { Precedence } from "./runtime/precedence.ts";
-import { type Reading, readingOf } from "./runtime/reading.ts";
-import type { SamplingOptions } from "./runtime/sampler.ts";
+import { readingOf } from "./runtime/reading.ts";
 import { PRIORITY, type Priority } from "./runtime/scheduler.ts";
 
-export type {
-  ChatMessage,
-  ChatTraits,
-  CheckReport,
-  Citation,
-  EncodingResult,
-  IndexResult,
-  MemoryStatus,
-  MemoryTrace,
-  ModelReport,
-  PullResult,
-  PushResult,
-  ToolCall,
-  ToolDefinition,
-};
-
-/** What a call reports while it works. */
-export type Progress =
-  /** `total` is null while it is not known. */
-  | { readonly kind: "work"; readonly phase: string; readonly done: number; readonly total: number | null }
-  /** The sources of an answer, before its text. */
-  | { readonly kind: "citations"; readonly citations: readonly Citation[] }
-  /** One more piece of an answer or a generated text. */
-  | { readonly kind: "text"; readonly text: string }
-  /** A completion so far, which the next one replaces. */
-  | { readonly kind: "completion"; readonly text: string };
-
-/** What goes along with every call. */
-export interface Work {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
-  /** Writes with the client's model, where the call names one. */
-  readonly write?: ChatModel["chat"];
-}
-
-export interface AskParams {
-  readonly folder: string;
-  readonly question: string;
-  /** A chat model that writes the answer; without one the answer is quoted from the folder. */
-  readonly model?: string;
-  readonly maxCitations?: number;
-  /** The client writes the answer with a model of its own, named here; `model` is not looked at then. */
-  readonly clientModel?: { readonly name: string; readonly contextTokens: number };
-  /** Only what lies here is looked at: files below the folder, and folders with "/" at their end. Empty: everything. */
-  readonly paths?: readonly string[];
-}
-
-export interface AskResult extends Omit<Answer, "timingsMs"> {
-  /** From the call to each stage's end, in ms. */
-  readonly timingsMs: { readonly index: number; readonly citations: number; readonly total: number };
-}
-
-export interface FolderForecast extends Forecast {
-  /** Whether there is an index already: then only what has changed is taken up. */
-  readonly isIndexed: boolean;
-}
-
-export interface SymbolsParams {
-  readonly folder: string;
-  readonly part: string;
-  readonly limit: number;
-}
-
-export interface FoundSymbol {
-  readonly name: string;
-  readonly kind: string;
-  /** Path below the folder, with forward slashes. */
-  readonly file: string;
-  /** From 1. */
-  readonly startLine: number;
-}
-
-export interface CompleteParams extends CursorContext {
-  /**
-   * The folder that `path` lies in: text is copied from its indexed files, and the shipped model looks at its memory as far
-   * as it is encoded.
-   */
-  readonly folder?: string;
-  /** A GGUF file or safetensors folder; without one the shipped model completes. */
-  readonly model?: string;
-  readonly maxTokens?: number;
-}
-
-export interface CompleteResult extends Completion {
-  readonly model: string;
-}
-
-export interface GenerateParams extends SamplingOptions {
-  readonly model?: string;
-  /** Of a chat: a folder that a model which reads from memory looks at. */
-  readonly folder?: string;
-  /** A text to go on with, or a chat to answer. */
-  readonly prompt: string | readonly ChatMessage[];
-  /** What the model may call in a chat; `mustCallTool`: it has to. */
-  readonly tools?: readonly ToolDefinition[];
-  readonly mustCallTool?: boolean;
-  /** How the model attends, in place of what its check has found: exact, balanced, fast or split. */
-  readonly plan?: string;
-  readonly maxTokens?: number;
-  readonly stop?: readonly string[];
-}
-
-export interface GenerateResult extends ChatTurn {
-  readonly model: string;
-  /** What of a folder's memory it attended to. */
-  readonly memory?: MemoryTrace;
-}
-
-export interface InspectResult extends ModelReport {
-  /** How it reads repositories; null for models that have no choice. */
-  readonly reading: Reading | null;
-}
-
-export interface EngineStatus {
-  readonly pid: number;
-  readonly rssBytes: number;
-  readonly defaultModel: string;
-  /** The models in memory. */
-  readonly loadedModels: readonly string[];
-  /** Of those that have a choice, how they read repositories. */
-  readonly readings: Readonly<Record<string, Reading>>;
-  /** The folders whose indexes are open, those of other users left out. */
-  readonly folders: readonly string[];
-  /** Their memories, as far as they are in use or held. */
-  readonly memories: Readonly<Record<string, MemoryStatus>>;
-}
-
-export interface EngineOptions {
-  /** Whether indexed folders are encoded into memory while there is nothing else to do. */
-  readonly encodesInBackground?: boolean;
-  /** After how long without use a model is given back, in ms. */
-  readonly idleMs?: number;
-}
+export type * from "./engine-calls.ts";
 
 type CompletionAround = Pick<CompleteOptions, "repository" | "copies" | "names">;
 
@@ -184,21 +66,17 @@ interface Shared {
 /** What can be wrong with a folder or the store of its index. */
 const FOLDER_ERRORS: readonly ErrorCode[] = ["bad-input", "not-found", "no-access", "disk-full"];
 
-/**
- * Where users' models keep what they have encoded: apart, because a token of theirs is a hundred times as large and would
- * push the shipped model's out.
- */
-const MODEL_STORE = { folder: "model-memory", quotaBytes: 16 * 2 ** 30 };
-
 const COMPLETION_TOKENS = 64;
 const GENERATED_TOKENS = 256;
 
 export class Engine {
   readonly #shared: Shared;
+  readonly #memories: FolderMemories;
   #closing: Promise<void> | undefined;
 
   constructor(options: EngineOptions = {}, shared = share(options)) {
     this.#shared = shared;
+    this.#memories = new FolderMemories(shared.models, this, shared.encodesInBackground);
     shared.users.add(this);
   }
 
@@ -235,7 +113,7 @@ export class Engine {
     const open = this.#open(folder);
     open.pauseEncoding(isPaused);
     // The model, and the work on it, may have been given back meanwhile.
-    if (!isPaused && open.isIndexed && this.#shared.encodesInBackground) void quietly(open, () => this.#refresh(open));
+    if (!isPaused && open.isIndexed) this.#memories.refreshBehind(open);
   }
 
   /** Brings a folder's index up to date. */
@@ -255,8 +133,8 @@ export class Engine {
       onProgress: ({ filesDone, filesTotal }) =>
         work.onProgress?.({ kind: "work", phase: "encoding", done: filesDone, total: filesTotal }),
     };
-    if (model === undefined) return this.#refresh(open, options);
-    const memory = await this.#attached(open, model, work);
+    if (model === undefined) return this.#memories.refresh(open, options);
+    const memory = await this.#memories.attached(open, model, work);
     return memory.refresh(open.catalogue.files(), options);
   }
 
@@ -267,7 +145,8 @@ export class Engine {
   async pushMemory(folder: string, url: string, work: Work = {}, model?: string): Promise<PushResult> {
     const remote = openRemote(url);
     const open = this.#open(folder);
-    const memory = model === undefined ? await this.#memoryFor(folder) : await this.#attached(open, model, work);
+    const memory =
+      model === undefined ? await this.#memories.known(open) : await this.#memories.attached(open, model, work);
     if (!memory || memory.status.filesTotal === 0)
       throw new LongsightError("bad-input", `${folder} has not been encoded; run encode on it first.`);
     return memory.push(remote, sharing("pushing", work));
@@ -278,7 +157,8 @@ export class Engine {
     const remote = openRemote(url);
     const open = this.#open(folder);
     await open.index(work);
-    const memory = model === undefined ? await this.#memoryOf(open) : await this.#attached(open, model, work);
+    const memory =
+      model === undefined ? await this.#memories.shipped(open) : await this.#memories.attached(open, model, work);
     await memory.attach(open.catalogue.files());
     return memory.pull(remote, sharing("pulling", work));
   }
@@ -314,10 +194,10 @@ export class Engine {
             model,
             PRIORITY.chat,
             async (loaded) => {
-              const recalled = await this.#recalledBy(open, model, loaded);
+              const recalled = await this.#memories.recalledBy(open, model, loaded);
               const isInside = isScoped ? (path: string) => isInScope(path, paths) : undefined;
               const answered = await answer(chatModelOf(loaded, recalled?.memory, isInside));
-              if (recalled) this.#encodeBehind(open, recalled, answered.citations);
+              if (recalled) this.#memories.encodeBehind(open, recalled, answered.citations);
               return answered;
             },
             work,
@@ -436,17 +316,9 @@ export class Engine {
   async #index(open: OpenFolder, work: Work): Promise<IndexResult> {
     const result = await open.index(work);
     const { encodesInBackground } = this.#shared;
-    if (encodesInBackground) void quietly(open, () => this.#refresh(open));
+    this.#memories.refreshBehind(open);
     if (encodesInBackground || open.copies.isInUse) void open.copies.update(open.catalogue.files());
     return result;
-  }
-
-  /** Encodes what is new; the model stays meanwhile, also while nothing is read by it. */
-  #refresh(open: OpenFolder, options?: RefreshOptions): Promise<EncodingResult | undefined> {
-    return this.#shared.models.keep(async () => {
-      const memory = await this.#memoryOf(open);
-      return await memory.refresh(open.catalogue.files(), options);
-    });
   }
 
   /**
@@ -472,58 +344,6 @@ export class Engine {
     return { repository: model === undefined ? memory : undefined, copies: copies.index, names: copies.names };
   }
 
-  /** The memory that a completion in a folder may look at; undefined before the folder's first index. */
-  async #memoryFor(folder: string): Promise<FolderMemory | undefined> {
-    const open = this.#open(folder);
-    if (open.memory || open.catalogue.files().length === 0) return open.memory;
-    const memory = await this.#memoryOf(open);
-    await memory.attach(open.catalogue.files());
-    return memory;
-  }
-
-  /** The memory of a folder, opened when it is first asked for: that needs the shipped model. */
-  #memoryOf(open: OpenFolder): Promise<FolderMemory> {
-    const { models } = this.#shared;
-    const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) =>
-      this.#use(undefined, PRIORITY.indexing, run, { signal });
-    const rest = <T>(wait: () => Promise<T>) => models.rest(wait);
-    return models.keep(async () => {
-      const { memory, tokenizer } = await this.#use(undefined, PRIORITY.completion, async (model) => model);
-      if (!memory) throw new LongsightError("unsupported", "This model has no memory; use the shipped one.");
-      // Opened without holding the model, which completes meanwhile.
-      const { weights, folder, openEncoder } = memory;
-      const encoder = await openEncoder();
-      if (open.isClosed) throw new LongsightError("cancelled", "The folder was closed.");
-      if (!open.memory) {
-        const { config } = encoder;
-        const fingerprint = memoryFingerprint({ weights }, folder);
-        const router = { config, weights };
-        const parts = { encoder, tokenizer, fingerprint, shape: config, router, turn, rest };
-        open.memory = new FolderMemory(open.path, parts);
-        open.pauseEncoding(open.isEncodingPaused);
-      }
-      return open.memory;
-    });
-  }
-
-  /** What a user's model has in memory of a folder, if that is how it reads. */
-  async #recalledBy(open: OpenFolder, model: string, loaded: LoadedModel): Promise<FolderMemory | undefined> {
-    if (loaded.reading?.way !== "memory") return undefined;
-    const memory = this.#memoryOfModel(open, model, loaded);
-    await memory.attach(open.catalogue.files());
-    return memory;
-  }
-
-  /** Encodes what a user's model lacks of a folder behind its other work, what was just cited first. */
-  #encodeBehind(open: OpenFolder, folderMemory: FolderMemory, cited: readonly Citation[]): void {
-    const missing = new Set(folderMemory.memory.missing.map(({ path }) => path));
-    const first = new Set(cited.map(({ file }) => file).filter((file) => missing.has(file)));
-    const isUnderWay = folderMemory.status.encoding !== null;
-    if (!this.#shared.encodesInBackground || missing.size === 0 || (isUnderWay && first.size === 0)) return;
-    const files = open.catalogue.files().toSorted((a, b) => Number(first.has(b.path)) - Number(first.has(a.path)));
-    void quietly(open, () => folderMemory.refresh(files));
-  }
-
   /** What a model that reads from memory has before it while it answers a chat about a folder. */
   async #recollect(
     folder: string,
@@ -534,7 +354,7 @@ export class Engine {
   ): Promise<Recollection | undefined> {
     const open = this.#open(folder);
     if (!open.isIndexed) await this.#index(open, { signal: work.signal });
-    const recalled = await this.#recalledBy(open, model, loaded);
+    const recalled = await this.#memories.recalledBy(open, model, loaded);
     const question = messages.at(-1)?.content ?? "";
     const places = placesFor(question, open.catalogue);
     const { encoder } = loaded;
@@ -542,24 +362,9 @@ export class Engine {
     return Recollection.find({ ...loaded, encoder }, recalled.memory, { question, places }, work.signal);
   }
 
-  /** The memory that a user's model has of a folder, as far as the folder is indexed. */
-  #attached(open: OpenFolder, model: string, work: Work): Promise<FolderMemory> {
-    const attach = async (loaded: LoadedModel) => {
-      const memory = this.#memoryOfModel(open, model, loaded);
-      await memory.attach(open.catalogue.files());
-      return memory;
-    };
-    return this.#use(model, PRIORITY.indexing, attach, work);
-  }
-
-  #memoryOfModel(open: OpenFolder, model: string, { encoder, tokenizer }: LoadedModel): FolderMemory {
-    if (!encoder) throw new LongsightError("unsupported", "This model encodes as the shipped one does; leave it out.");
-    if (open.isClosed) throw new LongsightError("cancelled", "The folder was closed.");
-    const turn = <T>(run: () => Promise<T>, signal?: AbortSignal) =>
-      this.#use(model, PRIORITY.indexing, run, { signal });
-    const { fingerprint, shape } = encoder;
-    const parts = { encoder, tokenizer, fingerprint, shape, turn };
-    return open.memoryOf(model, () => new FolderMemory(open.path, parts, MODEL_STORE));
+  /** What the shipped model has in memory of a folder, which may be gone. */
+  async #memoryFor(folder: string): Promise<FolderMemory | undefined> {
+    return await this.#memories.known(this.#open(folder));
   }
 
   #use<T>(
@@ -588,17 +393,6 @@ async function orNone<T>(wanted: Promise<T | undefined>): Promise<T | undefined>
   } catch (error) {
     if (error instanceof LongsightError && FOLDER_ERRORS.includes(error.code)) return undefined;
     throw error;
-  }
-}
-
-/** Encodes what is new in a folder; what goes wrong is for the log, since nobody waits for it. */
-async function quietly(open: OpenFolder, encode: () => Promise<unknown>): Promise<void> {
-  try {
-    await encode();
-  } catch (error) {
-    if (!(error instanceof LongsightError && ["cancelled", "engine-lost"].includes(error.code))) {
-      console.error(`The memory of ${open.path} is incomplete: ${(error as Error).message}`);
-    }
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { realpathSync } from "node:fs";
 import { FolderCopies } from "./complete/folder-copies.ts";
-import type { Work } from "./engine.ts";
+import type { Work } from "./engine-calls.ts";
 import { fileError } from "./errors.ts";
 import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
 import type { FolderMemory, MemoryStatus } from "./memory/folder-memory.ts";

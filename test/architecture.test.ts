@@ -16,7 +16,7 @@ const ALLOWED: Record<string, string[]> = {
   runtime: ["compiler", "attention", "models", "onnx", "base"],
   workspace: ["base"],
   memory: ["runtime", "workspace", "models", "attention", "base"],
-  ask: ["memory", "runtime", "workspace", "models", "base"],
+  ask: ["memory", "runtime", "attention", "workspace", "models", "base"],
   complete: ["memory", "runtime", "workspace", "models", "base"],
   insight: ["memory", "runtime", "workspace", "models", "base"],
   engine: ["ask", "complete", "insight", "memory", "runtime", "workspace", "models", "base"],
@@ -46,7 +46,7 @@ function layerOf(file: string): string {
   const name = parts[1].replace(/\.ts$/, "");
   if (name === "errors" || name === "paths") return "base";
   if (name.startsWith("reference")) return "reference";
-  if (name === "open-folders") return "engine";
+  if (["engine-calls", "folder-memories", "open-folders"].includes(name)) return "engine";
   if (["link", "meeting-place", "shared-client"].includes(name)) return "client";
   if (name === "engine" || name === "protocol" || name === "client") return name;
   return "entry";
