@@ -2,6 +2,7 @@
  * The slow, obvious forward pass of the default model (engine/models/default/FORMAT.md): one token at a time, linear
  * attention by its quadratic definition, sums in float64. Every fast path is tested against it; nothing else uses it.
  */
+import { shares } from "./attention/merge.ts";
 import { type HybridConfig, MEMORY_CLASSES } from "./models/hybrid-config.ts";
 import { expanded } from "./models/quantise.ts";
 import type { Matrix, Weights } from "./models/types.ts";
@@ -83,7 +84,7 @@ export class HybridReference {
   #landmark(inputs: readonly Float64Array[]): Float64Array {
     const layer = this.#config.landmarkLayer;
     const pool = this.#weights.vector(`blk.${layer}.route_pool`);
-    const weights = softmax(inputs.map((u) => dot(u, pool)));
+    const weights = shares(inputs.map((u) => dot(u, pool)));
     return unit(inputs.map((u, t) => this.#linear(layer, "route_k", u).map((x) => x * weights[t])).reduce(add));
   }
 
@@ -150,7 +151,7 @@ export class HybridReference {
       const gain = vector("q_norm").subarray(head * c, (head + 1) * c);
       const q = multiplied(srms(p.slice(head * c, (head + 1) * c), normEps), gain);
       const score = (key: Float64Array) => dot(q, key) / Math.sqrt(c);
-      const weights = softmax([
+      const weights = shares([
         ...nearKeys.map((key, j) => score(key) + vector("window_bias")[head * window + nearKeys.length - 1 - j]),
         ...keys.map((key, m) => score(key) + vector("class_bias")[head * nClasses + classes[m]]),
         vector("sink")[head],
@@ -202,11 +203,4 @@ function srms(x: Float64Array, eps: number): Float64Array {
 function unit(x: Float64Array): Float64Array {
   const norm = Math.max(Math.sqrt(dot(x, x)), 1e-6);
   return x.map((value) => value / norm);
-}
-
-function softmax(scores: readonly number[]): number[] {
-  const max = scores.reduce((a, b) => Math.max(a, b));
-  const exps = scores.map((score) => Math.exp(score - max));
-  const sum = exps.reduce((a, b) => a + b);
-  return exps.map((value) => value / sum);
 }

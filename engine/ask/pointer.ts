@@ -4,6 +4,7 @@
  * made. It knows no order: candidates in another order get the same numbers.
  */
 import { join } from "node:path";
+import { shares } from "../attention/merge.ts";
 import { readTensors, type Tensors } from "../models/shipped-tensors.ts";
 import { defaultModelDir } from "../paths.ts";
 import { type Candidates, QUERY_FEATURES, UNIT_FEATURES } from "./candidates.ts";
@@ -55,7 +56,7 @@ export class Pointer {
       for (let i = 0; i < d; i++) sum += v[i] * Math.tanh(keys[row * d + i] + wanted[i]);
       return BOUND * Math.tanh(sum);
     });
-    const [none, ...probabilities] = softmax(scores);
+    const [none, ...probabilities] = shares(scores);
     return { none, probabilities: Float32Array.from(probabilities) };
   }
 
@@ -76,7 +77,7 @@ export class Pointer {
           for (let i = 0; i < size; i++) sum += query[i] * qkv[key + i];
           return sum / Math.sqrt(size);
         });
-        for (const [other, weight] of softmax(scores).entries()) {
+        for (const [other, weight] of shares(scores).entries()) {
           const value = other * 3 * d + 2 * d + at;
           for (let i = 0; i < size; i++) read[row * d + at + i] += weight * qkv[value + i];
         }
@@ -134,13 +135,6 @@ function product(x: Float32Array, w: Float32Array, cols: number): Float32Array {
 
 function add(to: Float32Array, x: Float32Array): void {
   for (let i = 0; i < to.length; i++) to[i] += x[i];
-}
-
-function softmax(scores: readonly number[]): number[] {
-  const max = Math.max(...scores);
-  const weights = scores.map((score) => Math.exp(score - max));
-  const sum = weights.reduce((total, weight) => total + weight, 0);
-  return weights.map((weight) => weight / sum);
 }
 
 /**

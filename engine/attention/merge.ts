@@ -44,6 +44,14 @@ export function finished({ denominator, numerator }: Partial): Float64Array {
   return denominator === 0 ? numerator : numerator.map((value) => value / denominator);
 }
 
+/** What each of some scores gets: all of them together make one. */
+export function shares(scores: readonly number[]): number[] {
+  const max = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const weights = scores.map((score) => Math.exp(score - max));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / sum);
+}
+
 /** One part's keys in a graph: scores [heads, queries, n], biases included, and values [heads, n, headSize]. */
 export interface GraphPart {
   readonly scores: Value;

@@ -9,8 +9,8 @@ const MAX_NAME = 100;
 /** Names are kept in groups that begin alike, so that a look at one group finds those that go on in a given way. */
 const GROUP_CHARS = 2;
 
-const NAME = /[A-Za-z_$\u00aa-\uffff][\w$\u00aa-\uffff]*/g;
-const NAME_AT_END = new RegExp(`(?<![\\w$\u00aa-\uffff])${NAME.source}$`);
+const NAME = /[\p{ID_Start}_$][\p{ID_Continue}$]*/gu;
+const NAME_AT_END = new RegExp(`(?<![\\p{ID_Continue}$])${NAME.source}$`, "u");
 
 /** The names in a text, in its order, each as often as it stands there. */
 export const namesOf = (text: string): string[] =>
@@ -23,7 +23,7 @@ export function nameBegunIn(text: string): string {
 }
 
 /** Whether a text begins inside a name. */
-export const goesOnInName = (text: string): boolean => /^[\w$\u00aa-\uffff]/.test(text);
+export const goesOnInName = (text: string): boolean => /^[\p{ID_Continue}$]/u.test(text);
 
 interface CountedName {
   readonly name: string;

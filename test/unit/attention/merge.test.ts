@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { finished, joined, merge, nothing, type Partial, single } from "../../../engine/attention/merge.ts";
+import { finished, joined, merge, nothing, type Partial, shares, single } from "../../../engine/attention/merge.ts";
 import { GraphBuilder } from "../../../engine/onnx/graph.ts";
 import { createSession, Tensor } from "../../../engine/runtime/session.ts";
 import { assertClose } from "../close.ts";
@@ -39,6 +39,18 @@ test("any order and grouping of the keys gives one softmax", () => {
       assertClose(finished(shifted), softmax(keys), 1e-9, "shifted");
     }),
   );
+});
+
+test("what each score gets is what its key adds to the merge, and is one in sum", () => {
+  fc.assert(
+    fc.property(fc.array(key, { minLength: 1, maxLength: 12 }), (keys) => {
+      const got = shares(keys.map(({ score }) => score));
+      const mixed = [0, 1, 2].map((i) => got.reduce((sum, share, k) => sum + share * keys[k].value[i], 0));
+      assertClose(finished(all(keys)), mixed, 1e-9, "shares");
+      assertClose([got.reduce((a, b) => a + b)], [1], 1e-12, "sum");
+    }),
+  );
+  assert.deepEqual(shares([]), []);
 });
 
 test("no keys are the identity, and attend to nothing", () => {

@@ -11,6 +11,16 @@ test("names are words of three characters and more, in any script, numbers are n
   assert.ok(goesOnInName("se()") && !goesOnInName(".x") && !goesOnInName(""));
 });
 
+test("punctuation and symbols of any script are no part of a name, letters of any plane are", () => {
+  assert.deepEqual(namesOf("“quoted”—naïve… «имя» 变量一。foo×bar 𝒳𝒴𝒵 →arrow"), [
+    ...["quoted", "naïve", "имя", "变量一", "foo", "bar", "𝒳𝒴𝒵", "arrow"],
+  ]);
+  assert.equal(nameBegunIn("“resp"), "resp");
+  assert.equal(nameBegunIn("resp…"), "");
+  assert.equal(nameBegunIn("x = 𝒳𝒴"), "𝒳𝒴");
+  assert.ok(!goesOnInName("”") && !goesOnInName("—x") && goesOnInName("ß") && goesOnInName("𝒳"));
+});
+
 test("words that are too long for names are none", () => {
   const data = "abcdef0123".repeat(2400);
   assert.deepEqual(namesOf(`x.longest = "${data}"; ${"n".repeat(100)}`), ["longest", "n".repeat(100)]);
