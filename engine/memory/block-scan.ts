@@ -40,27 +40,40 @@ export function rankBlocks(
   if (candidates.length === 0) return { best: [], rough: new Set() };
   const [{ keys, biases }] = candidates;
   const headSize = keys.values.length / keys.scales.length;
-  const nTokens = candidates.reduce((sum, candidate) => sum + candidate.keys.scales.length, 0);
+  const scanned = candidates.map(scannable);
+  const nTokens = scanned.reduce((sum, { scales }) => sum + scales.length, 0);
   const asked = Array.from({ length: queries.length / headSize }, (_, row) => ({
     query: queries.subarray(row * headSize, (row + 1) * headSize),
     head: row % biases.length,
   }));
   const isLarge = nTokens > TREE_TOKENS;
-  const scans = asked.map(({ query, head }) =>
-    isLarge ? treeMasses(query, candidates, head) : headScan(query, candidates, head).masses,
-  );
+  const scans = asked.map(({ query, head }) => (isLarge ? treeMasses : scanMasses)(query, scanned, head));
   const pooled = new Float64Array(candidates.length);
   for (const masses of scans) {
     for (const [i, share] of sharesOf(masses).entries()) pooled[i] += share;
   }
   const best = [...pooled.keys()].sort((a, b) => pooled[b] - pooled[a] || a - b).slice(0, k);
-  const chosen = best.map((i) => candidates[i]);
+  const chosen = best.map((i) => scanned[i]);
   const rough = roughOf(
     asked.map(({ query, head }) => headScan(query, chosen, head)),
     tolerance,
   );
   return { best, rough: new Set([...rough].map((i) => best[i])) };
 }
+
+/** A candidate whose numbers are quick to read. */
+interface Scannable {
+  readonly values: Int8Array;
+  /** [nTokens] */
+  readonly scales: Float32Array;
+  readonly biases: Float32Array;
+}
+
+const scannable = ({ keys, biases }: Candidate): Scannable => ({
+  values: keys.values,
+  scales: new Float32Array(keys.scales),
+  biases,
+});
 
 /** What a head sees of each candidate. */
 interface HeadScan {
@@ -70,37 +83,42 @@ interface HeadScan {
   readonly errors: Float64Array;
 }
 
-function headScan(query: Float32Array, candidates: readonly Candidate[], head: number): HeadScan {
-  const masses = new Float64Array(candidates.length);
-  const errors = new Float64Array(candidates.length);
+function headScan(query: Float32Array, candidates: readonly Scannable[], head: number): HeadScan {
   const reach = HIGH_ERROR * query.reduce((sum, x) => sum + Math.abs(x), 0);
-  for (const [i, { keys, biases }] of candidates.entries()) {
-    const scores = Float64Array.from(keys.scales, (_, token) => scoreOf(query, keys, token));
-    masses[i] = biases[head] + logSumExp(scores);
-    errors[i] = reach * keys.scales.reduce((max, scale) => Math.max(max, scale), 0);
+  const errors = Float64Array.from(candidates, ({ scales }) => reach * Math.max(...scales));
+  return { masses: scanMasses(query, candidates, head), errors };
+}
+
+/** HeadScan's masses. */
+function scanMasses(query: Float32Array, candidates: readonly Scannable[], head: number): Float64Array {
+  const masses = new Float64Array(candidates.length);
+  for (const [i, candidate] of candidates.entries()) {
+    const scores = new Float64Array(candidate.scales.length);
+    for (let token = 0; token < scores.length; token++) scores[token] = scoreOf(query, candidate, token);
+    masses[i] = candidate.biases[head] + logSumExp(scores);
   }
-  return { masses, errors };
+  return masses;
 }
 
 /** HeadScan's masses, of the keys that a tree search over all candidates finds. */
-function treeMasses(query: Float32Array, candidates: readonly Candidate[], head: number): Float64Array {
+function treeMasses(query: Float32Array, candidates: readonly Scannable[], head: number): Float64Array {
   const chunks: Chunk[] = [];
   const owners: number[] = [];
-  for (const [i, { keys }] of candidates.entries()) {
+  for (const [i, { scales }] of candidates.entries()) {
     const first = owners.length;
-    for (let token = 0; token < keys.scales.length; token++) owners.push(i);
+    for (let token = 0; token < scales.length; token++) owners.push(i);
     chunks.push({ first, end: owners.length });
   }
   const { keys, scores } = treeSearch(chunks, TREE_KEYS, (key) => {
     const i = owners[key];
-    return candidates[i].biases[head] + scoreOf(query, candidates[i].keys, key - chunks[i].first);
+    return candidates[i].biases[head] + scoreOf(query, candidates[i], key - chunks[i].first);
   });
   const found = candidates.map((): number[] => []);
   for (const [rank, key] of keys.entries()) found[owners[key]].push(scores[rank]);
   return Float64Array.from(found, logSumExp);
 }
 
-function scoreOf(query: Float32Array, { values, scales }: QuantisedRows, token: number): number {
+function scoreOf(query: Float32Array, { values, scales }: Scannable, token: number): number {
   let dot = 0;
   for (let c = 0, at = token * query.length; c < query.length; c++) dot += query[c] * values[at++];
   return dot * scales[token];

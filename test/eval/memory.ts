@@ -84,6 +84,12 @@ export interface Repository {
   readonly names: ReadonlyMap<string, number>;
 }
 
+/** A repository with its memory. */
+export interface Remembered {
+  readonly repository: Repository;
+  readonly memory: RepositoryMemory;
+}
+
 export interface HeldOut {
   readonly context: CursorContext;
   readonly line: string;

@@ -11,8 +11,7 @@ import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import { suggestionOf } from "../../extension/completion/filters/index.ts";
 import { median } from "../bench/rows.ts";
-import { heldOutLines, randomNumbers } from "./memory.ts";
-import type { Remembered } from "./model-needles.ts";
+import { heldOutLines, type Remembered, randomNumbers } from "./memory.ts";
 
 const MAX_TOKENS = 48;
 

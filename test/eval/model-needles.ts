@@ -1,15 +1,20 @@
 /**
- * Needles: functions with made-up names hidden in real files, and call sites that ask for the value one returns. Found
- * means that the routing has the needle's block among those it chooses.
+ * Needles: functions with made-up names hidden in real files, and call sites that ask for the value one returns. They are
+ * read as a completion reads: found means that the needle's block is among those in sight when the value is asked for.
  */
-
+import { createHash } from "node:crypto";
 import { ExactIndex } from "../../engine/memory/block-index.ts";
-import type { RepositoryMemory } from "../../engine/memory/repository-memory.ts";
-import { type HybridConfig, MEMORY_CLASSES } from "../../engine/models/hybrid-config.ts";
+import { Checkpoints } from "../../engine/memory/checkpoints.ts";
+import { EncodingJob } from "../../engine/memory/encoding-job.ts";
+import type { MemoryContext } from "../../engine/memory/memory-context.ts";
+import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
+import type { SegmentStore } from "../../engine/memory/segment-store.ts";
+import type { HybridModel } from "../../engine/models/hybrid.ts";
 import type { ModelTokenizer } from "../../engine/models/tokenizer/tokenizer.ts";
-import { groupQuery, type HybridDecoder } from "../../engine/runtime/hybrid.ts";
+import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import type { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
-import { type MemoryBlock, memoryTokens, type StoredTokens } from "../../engine/runtime/hybrid-memory.ts";
+import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
+import type { RoutedMemory } from "../../engine/runtime/hybrid-routing.ts";
 import { type Repository, randomNumbers, shuffled } from "./memory.ts";
 
 interface Form {
@@ -37,15 +42,17 @@ const FORMS: Readonly<Record<string, Form>> = {
   },
 };
 
-const FILE_TOKENS = 1024;
-const OTHER = MEMORY_CLASSES.indexOf("other");
+/** About so many tokens of a file are kept around a needle. */
+const FILE_CHARS = 2048;
 
 interface Needle {
   readonly form: Form;
   readonly name: string;
   readonly value: string;
-  readonly tokens: StoredTokens;
-  readonly landmark: Float32Array;
+  readonly path: string;
+  readonly text: string;
+  /** Where the value stands, from 1. */
+  readonly line: number;
 }
 
 function madeUp(random: () => number): { name: string; value: string } {
@@ -56,51 +63,24 @@ function madeUp(random: () => number): { name: string; value: string } {
   return { name: `get_${word(3)}_${word(2)}`, value: word(3) };
 }
 
-/** Hides a needle in each of `n` files and encodes the block that holds its value. */
-async function hide(
-  encoder: HybridEncoder,
-  tokenizer: ModelTokenizer,
-  repositories: readonly Repository[],
-  n: number,
-): Promise<Needle[]> {
+/** Hides a needle in each of `n` files. */
+function hide(repositories: readonly Repository[], n: number): Needle[] {
   const random = randomNumbers(7);
   const files = repositories.flatMap(({ files }) => [...files.values()]);
   const needles: Needle[] = [];
   for (const { path, text } of shuffled(files, random)) {
     if (needles.length === n) break;
     const form = FORMS[path.slice(path.lastIndexOf(".") + 1)];
-    const shown = text.slice(0, FILE_TOKENS * 2);
+    const shown = text.slice(0, FILE_CHARS);
     const lineEnds = [...shown.matchAll(/\n/g)].map(({ index }) => index + 1);
     if (!form || lineEnds.length < 10) continue;
     const { name, value } = madeUp(random);
     const at = lineEnds[Math.floor(random() * lineEnds.length)];
     const hidden = `${shown.slice(0, at)}${form.definition(name, value)}${shown.slice(at)}`;
-    const ids = encoder.fileIds(path, hidden).slice(0, FILE_TOKENS);
-    const block = blockOf(ids, tokenizer, value, encoder.config);
-    if (block === undefined) continue;
-    const encoded = await encoder.encode(ids);
-    const end = Math.min((block + 1) * encoder.config.blockSize, ids.length);
-    const start = block * encoder.config.blockSize;
-    needles.push({ form, name, value, tokens: encoded.stored(start, end), landmark: encoded.landmark(start, end) });
+    const line = hidden.slice(0, hidden.indexOf(`"${value}"`)).split("\n").length;
+    needles.push({ form, name, value, path: `needle-${needles.length}/${path}`, text: hidden, line });
   }
   return needles;
-}
-
-/** The block where a text begins; undefined where it is not among the ids. */
-function blockOf(ids: readonly number[], tokenizer: ModelTokenizer, text: string, { blockSize }: HybridConfig) {
-  const bytes = ids.map((id) => tokenizer.bytes(id));
-  const place = Buffer.concat(bytes).indexOf(text);
-  if (place < 0) return undefined;
-  let [token, end] = [0, bytes[0].length];
-  while (end <= place) end += bytes[++token].length;
-  return Math.floor(token / blockSize);
-}
-
-/** A repository with its memory and the index that this memory uses. */
-export interface Remembered {
-  readonly repository: Repository;
-  readonly memory: RepositoryMemory;
-  readonly index: ExactIndex;
 }
 
 export interface NeedleResult {
@@ -110,57 +90,90 @@ export interface NeedleResult {
   readonly copied: number;
 }
 
-/** Needles among growing parts of real memories. Sizes are in tokens; those beyond what there is are left out. */
+export interface NeedleDeps {
+  readonly model: HybridModel;
+  readonly encoder: HybridEncoder;
+  readonly decoder: HybridDecoder;
+  readonly tokenizer: ModelTokenizer;
+  readonly store: SegmentStore;
+}
+
+/** Needles among growing parts of real repositories. Sizes are in tokens; those beyond what there is are left out. */
 export async function needleRecall(
-  encoder: HybridEncoder,
-  decoder: HybridDecoder,
-  tokenizer: ModelTokenizer,
-  sources: readonly Remembered[],
+  { model, encoder, decoder, tokenizer, store }: NeedleDeps,
+  repositories: readonly Repository[],
   { nNeedles, sizes }: { readonly nNeedles: number; readonly sizes: readonly number[] },
 ): Promise<NeedleResult[]> {
-  const { routeSize, routeGroup, routeTopBlocks, blockSize, headSize, specialTokens } = decoder.config;
-  const repositories = sources.map(({ repository }) => repository);
-  const needles = await hide(encoder, tokenizer, repositories, nNeedles);
-  const real = shuffled(
-    sources.flatMap(({ memory, index }) => [...memory.blocks()].map((block) => ({ memory, index, block }))),
+  const needles = hide(repositories, nNeedles);
+  const texts = new Map<string, string>();
+  const files: RepositoryFile[] = [];
+  const add = (path: string, text: string) => {
+    texts.set(path, text);
+    const contentHash = createHash("sha256").update(text).digest("hex");
+    files.push({ path, contentHash, sizeBytes: Buffer.byteLength(text) });
+  };
+  for (const { path, text } of needles) add(path, text);
+  const memory = new RepositoryMemory(model, store, new ExactIndex(model.config.routeSize));
+  const encodeAll = async () => {
+    await memory.update(files);
+    const read = async ({ path }: RepositoryFile) => texts.get(path);
+    const log = (line: string) => console.error(line);
+    const deps = { memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), read, log };
+    await new EncodingJob({ ...deps, turn: (run) => run() }).run();
+  };
+  const others = shuffled(
+    repositories.flatMap(({ name, files }) =>
+      [...files.values()].map(({ path, text }) => ({ path: `${name}/${path}`, text })),
+    ),
     randomNumbers(8),
   );
   const results: NeedleResult[] = [];
   for (const size of sizes) {
-    const others = real.slice(0, Math.ceil(size / blockSize) - needles.length);
-    if (others.length + needles.length < Math.ceil(size / blockSize)) continue;
-    const haystack = new ExactIndex(routeSize);
-    for (const { landmark } of needles) haystack.add(landmark);
-    for (const { index, block } of others) haystack.add(index.table.row(block));
-    const stored = (block: number): MemoryBlock[] => {
-      const other = others[block - needles.length];
-      const tokens = needles[block]?.tokens ?? other.memory.read(other.block);
-      return tokens ? [{ tokens, start: 0, end: tokens.keys.scales.length, class: OTHER }] : [];
-    };
-    let [nFound, nCopied] = [0, 0];
-    for (const [own, { form, name, value }] of needles.entries()) {
-      const prompt = [specialTokens.file, ...tokenizer.encode(form.test), ...tokenizer.encode(`\n${form.use(name)}`)];
-      // As the engine reads a first piece: once for its queries, then with what they ask for.
-      const { queries } = await decoder.read(decoder.start(), prompt);
-      const hits = haystack.top(groupQuery(queries, routeSize, routeGroup), routeTopBlocks);
-      if (hits.some(({ block }) => block === own)) nFound++;
-      const memory = memoryTokens(
-        hits.flatMap(({ block }) => stored(block)),
-        headSize,
-      );
-      const state = decoder.start();
-      let ids: number[] = [];
-      let next = prompt;
-      while (ids.length < value.length && tokenizer.decode(ids).length < value.length) {
-        const { logits } = await decoder.read(state, next, { memory });
-        next = [best(logits)];
-        ids = [...ids, ...next];
-      }
-      if (tokenizer.decode(ids).startsWith(value)) nCopied++;
+    await encodeAll();
+    while (memory.nTokens < size && others.length > 0) {
+      for (const { path, text } of others.splice(0, 1 + Math.floor((size - memory.nTokens) / 2000))) add(path, text);
+      await encodeAll();
     }
-    results.push({ nTokens: size, recall: nFound / needles.length, copied: nCopied / needles.length });
+    if (memory.nTokens < size) break;
+    let [nFound, nCopied] = [0, 0];
+    for (const needle of needles) {
+      const { isFound, written } = await ask(memory, decoder, tokenizer, needle);
+      if (isFound) nFound++;
+      if (written.startsWith(needle.value)) nCopied++;
+    }
+    results.push({ nTokens: memory.nTokens, recall: nFound / needles.length, copied: nCopied / needles.length });
   }
   return results;
+}
+
+/** Reads a needle's call site, and as many characters on as its value has. */
+async function ask(memory: RepositoryMemory, decoder: HybridDecoder, tokenizer: ModelTokenizer, needle: Needle) {
+  const { form, name, value, path, line } = needle;
+  const text = form.use(name);
+  const nLines = text.split("\n").length;
+  const place = { path: form.test, head: text, cursorLine: nLines, firstLine: 1, lastLine: nLines };
+  /** A context for each choice, so that its trace tells of this choice alone. */
+  let last: MemoryContext | undefined;
+  const routed: RoutedMemory = {
+    select: (asked) => {
+      last = memory.memoryFor(place);
+      if (!last) throw new Error("the memory is empty");
+      return last.select(asked);
+    },
+  };
+  const reader = new HybridReader(decoder);
+  const { file } = decoder.config.specialTokens;
+  const ids = [file, ...tokenizer.encode(form.test), ...tokenizer.encode(`\n${text}`)];
+  const nPrompt = ids.length;
+  let isFound: boolean | undefined;
+  for (let written = ""; ; written = tokenizer.decode(ids.slice(nPrompt))) {
+    if (isFound !== undefined && written.length >= value.length) return { isFound, written };
+    if (ids.length > nPrompt + value.length) return { isFound: isFound ?? false, written };
+    ids.push(best(await reader.readText(ids, { memory: routed })));
+    isFound ??= (last?.trace().layers[0]?.blocks ?? []).some(
+      (block) => block.path === path && block.startLine <= line && block.endLine >= line,
+    );
+  }
 }
 
 function best(logits: Float32Array): number {
