@@ -35,8 +35,11 @@ export interface ClientEvents {
 
 export interface ClientOptions extends EngineCommand, ClientEvents {}
 
-/** Cancelling takes effect between two runs of a model, of which a large one's take a while. */
-const CLEAR_MS = 15_000;
+/**
+ * Cancelling takes effect between two runs of a model, of which a large one's take a while; then the engines of other windows
+ * have LEAVING_MS of store-use.ts.
+ */
+const CLEAR_MS = 25_000;
 
 export class EngineClient {
   readonly #link: EngineLink;

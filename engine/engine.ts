@@ -219,21 +219,16 @@ export class Engine {
   complete(params: CompleteParams, work: Work = {}): Promise<CompleteResult> {
     const { model, folder, maxTokens, ...context } = params;
     const { models, precedence } = this.#shared;
-    const completed = async () => {
+    const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
+    return models.keep(async () => {
       const around = folder ? await orNone(this.#aroundFor(folder, model)) : undefined;
-      const onText = (text: string) => work.onProgress?.({ kind: "completion", text });
       const options = { maxTokens: maxTokens ?? COMPLETION_TOKENS, signal: work.signal, onText, ...around };
-      return await this.#use(
-        model,
-        PRIORITY.completion,
-        async ({ name, reader, tokenizer }) => ({
-          ...(await completeAt(reader, tokenizer, context, options)),
-          model: name,
-        }),
-        work,
-      );
-    };
-    return models.keep(() => precedence.first(completed));
+      const completed = async ({ name, reader, tokenizer }: LoadedModel) => ({
+        ...(await completeAt(reader, tokenizer, context, options)),
+        model: name,
+      });
+      return await precedence.first(() => this.#use(model, PRIORITY.completion, completed, work));
+    });
   }
 
   /** Continues a text or answers a chat. */

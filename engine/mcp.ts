@@ -8,6 +8,8 @@ import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js"
 import { z } from "zod";
 import { type AskResult, Engine } from "./engine.ts";
 import { LongsightError } from "./errors.ts";
+import { cacheDir } from "./paths.ts";
+import { StoreUse } from "./store-use.ts";
 
 const MAX_RESULTS = 20;
 
@@ -15,7 +17,23 @@ const MAX_RESULTS = 20;
 console.log = console.info = console.debug = console.error;
 
 const folders = process.argv.slice(2).map((folder) => resolve(folder));
-const engine = new Engine();
+let engine: Promise<Engine> | undefined;
+
+/** The engine, made for the first question, and anew for the first one after an editor has cleared the stores they share. */
+function started(): Promise<Engine> {
+  engine ??= (async () => {
+    const own = new Engine();
+    const stores = await StoreUse.begin(cacheDir(), {
+      onClearing: () => {
+        engine = undefined;
+        void own.close().then(() => stores.end());
+      },
+    });
+    return own;
+  })();
+  return engine;
+}
+
 const server = new McpServer({ name: "longsight", version: "1" });
 
 server.registerTool(
@@ -34,7 +52,7 @@ server.registerTool(
     try {
       const parts: string[] = [];
       for (const folder of folders) {
-        const answer = await engine.ask({ folder, question, maxCitations: maxResults ?? 8 }, { signal });
+        const answer = await (await started()).ask({ folder, question, maxCitations: maxResults ?? 8 }, { signal });
         parts.push(asText(folder, answer));
       }
       return { content: [{ type: "text", text: parts.join("\n\n") }] };
@@ -56,7 +74,7 @@ function asText(folder: string, { found, citations }: AskResult): string {
 }
 
 async function end(status: number): Promise<never> {
-  await engine.close();
+  await (await engine)?.close();
   process.exit(status);
 }
 

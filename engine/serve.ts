@@ -22,6 +22,7 @@ import {
   write,
   writing,
 } from "./protocol.ts";
+import type { StoreUse } from "./store-use.ts";
 
 const ERROR_NUMBER = -32000;
 
@@ -34,6 +35,7 @@ export interface ServeOptions {
   readonly closeAll: () => Promise<void>;
   /** Takes leave of all other clients, whose requests are cancelled. */
   readonly leaveOthers?: () => void;
+  readonly stores: StoreUse;
 }
 
 /** An answer needs so long to leave before the process ends, in ms. */
@@ -41,7 +43,7 @@ const ANSWER_MS = 100;
 
 /** Answers a client until it is gone; then its requests are cancelled, and what only it had open is closed. */
 export async function serve(connection: MessageConnection, engine: Engine, options: ServeOptions): Promise<void> {
-  const { onGreeting, onShutdown, closeAll, leaveOthers } = options;
+  const { onGreeting, onShutdown, closeAll, leaveOthers, stores } = options;
   const client = new ServedClient(connection);
   client.handle(requests.initialize, async (greeting) => {
     const { protocolVersion } = greeting;
@@ -75,12 +77,19 @@ export async function serve(connection: MessageConnection, engine: Engine, optio
     return null;
   });
   connection.onRequest(requests.clearStores, async () => {
-    leaveOthers?.();
-    client.cancel();
-    await closeAll();
-    setTimeout(onShutdown, ANSWER_MS);
-    setAside(cacheDir());
-    return null;
+    try {
+      stores.announce();
+      leaveOthers?.();
+      client.cancel();
+      await closeAll();
+      await stores.alone();
+      setAside(cacheDir());
+      return null;
+    } catch (error) {
+      throw asResponseError(error);
+    } finally {
+      setTimeout(onShutdown, ANSWER_MS);
+    }
   });
   const gone = new Promise<void>((resolve) => connection.onClose(resolve));
   connection.listen();
@@ -165,7 +174,7 @@ function setAside(cacheFolder: string): void {
   try {
     renameSync(cacheFolder, setAsidePrefix(cacheFolder) + process.pid);
   } catch (error) {
-    if ((error as { code?: unknown }).code !== "ENOENT") throw asResponseError(fileError(error, cacheFolder));
+    if ((error as { code?: unknown }).code !== "ENOENT") throw fileError(error, cacheFolder);
   }
 }
 

@@ -55,6 +55,8 @@ async function joinEngine(options: ShareOptions, place: MeetingPlace): Promise<E
       started?.child.kill();
       throw new LongsightError("engine-lost", `the engine at ${place.address} does not answer.`);
     }
+    // It waited in vain for the end of the one before it.
+    if (started?.hasEnded) started = undefined;
     started ??= startEngine(options, place);
     await delay(RETRY_MS);
   }
@@ -96,6 +98,7 @@ async function greet(
 
 interface Started {
   readonly child: ChildProcess;
+  hasEnded: boolean;
   /** Why it cannot be the common engine. */
   failure?: string;
 }
@@ -113,11 +116,12 @@ function startEngine({ command, args, env, lingerMs }: ShareOptions, place: Meet
     windowsHide: true,
   });
   closeSync(stderr);
-  const started: Started = { child };
+  const started: Started = { child, hasEnded: false };
   child.on("error", (error) => {
     started.failure = `it could not be started (${error.message}).`;
   });
   child.on("exit", (status, signal) => {
+    started.hasEnded = true;
     // Why: the window's own engine will say it.
     if (status !== 0) started.failure = `it ended with ${signal ?? `status ${status}`}.`;
   });

@@ -13,8 +13,10 @@ import {
   SocketMessageWriter,
 } from "vscode-jsonrpc/node";
 import { Engine } from "./engine.ts";
+import { cacheDir } from "./paths.ts";
 import { HEARTBEAT_MS, notifications } from "./protocol.ts";
 import { serve } from "./serve.ts";
+import { StoreUse } from "./store-use.ts";
 
 export interface SharedServerOptions {
   readonly address: string;
@@ -35,9 +37,15 @@ const SQLITE_BUSY = 5;
 let held: DatabaseSync | undefined;
 
 /** Serves all clients; the process ends by itself. Where another engine is there, it ends at once. */
-export function serveShared({ address, lock, lingerMs = LINGER_MS }: SharedServerOptions): void {
+export async function serveShared({ address, lock, lingerMs = LINGER_MS }: SharedServerOptions): Promise<void> {
   held = take(lock);
   if (!held) process.exit(0);
+  const stores = await StoreUse.begin(cacheDir(), {
+    onClearing: () => {
+      leave();
+      void closeAll().then(exit);
+    },
+  });
   // What lies there is of a dead engine: the living one holds the lock.
   if (process.platform !== "win32") rmSync(address, { force: true });
 
@@ -66,6 +74,11 @@ export function serveShared({ address, lock, lingerMs = LINGER_MS }: SharedServe
     server.close();
     for (const one of engines) await one.close();
   };
+  /** Takes leave of all clients but one, whose requests are cancelled. */
+  const leave = (but?: Socket) => {
+    server.close();
+    for (const socket of clients.values()) if (socket !== but) socket.destroy();
+  };
   let lonely: NodeJS.Timeout;
   const waitForClients = () => {
     lonely = setTimeout(() => void closeAll().then(exit), lingerMs);
@@ -85,11 +98,8 @@ export function serveShared({ address, lock, lingerMs = LINGER_MS }: SharedServe
     client.onClose(() => clients.delete(client));
     const own = engine.join();
     engines.add(own);
-    const leaveOthers = () => {
-      server.close();
-      for (const other of clients.values()) if (other !== socket) other.destroy();
-    };
-    await serve(client, own, { onShutdown: exit, closeAll, leaveOthers }).catch(console.error);
+    const leaveOthers = () => leave(socket);
+    await serve(client, own, { onShutdown: exit, closeAll, leaveOthers, stores }).catch(console.error);
     engines.delete(own);
     if (clients.size === 0) waitForClients();
   };

@@ -35,7 +35,7 @@ export class Precedence {
     await setImmediate();
     if (!this.isUrgent) return;
     const tooLong = new AbortController();
-    const waited = setTimeout(MAX_WAIT_MS, undefined, { signal: tooLong.signal, ref: false }).catch(() => {});
+    const waited = setTimeout(MAX_WAIT_MS, undefined, { signal: tooLong.signal }).catch(() => {});
     await Promise.race([this.#over.promise, waited]);
     tooLong.abort();
   }

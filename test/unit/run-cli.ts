@@ -22,7 +22,11 @@ export function folderWith(files: Record<string, string>): string {
 }
 
 export function cacheEnv(): NodeJS.ProcessEnv {
-  return { ...process.env, LONGSIGHT_CACHE: mkdtempSync(join(tmpdir(), "longsight-cache-")), INIT_CWD: undefined };
+  return {
+    ...process.env,
+    LONGSIGHT_CACHE: join(mkdtempSync(join(tmpdir(), "longsight-cache-")), "cache"),
+    INIT_CWD: undefined,
+  };
 }
 
 export function runCli(args: readonly string[], env = cacheEnv(), nodeArgs: readonly string[] = []): CliResult {

@@ -203,6 +203,39 @@ test("stores are cleared for all windows, whatever they do, and both go on with 
   );
 });
 
+test("stores are cleared for a window that has an engine of its own too, and by it", async (context) => {
+  const { open, shared } = machine(context);
+  const file = join(shared.socketParent, "file");
+  writeFileSync(file, "");
+  const apart = machine(context, { ...shared, socketParent: file }).open;
+  const names = () => readdirSync(dirname(shared.cacheFolder)).map((name) => join(dirname(shared.cacheFolder), name));
+  const asides = () => names().filter((path) => path.startsWith(setAsidePrefix(shared.cacheFolder)));
+  context.after(() => {
+    for (const path of asides()) rmSync(path, { recursive: true });
+  });
+  for (const [openOne, openTwo] of [
+    [open, apart],
+    [apart, open],
+  ]) {
+    const lost: LongsightError[] = [];
+    const [one, two] = [await openOne(), await openTwo({ onLost: (reason) => void lost.push(reason) })];
+    assert.notEqual(one.pid, two.pid);
+    assert.equal((await one.request(requests.index, { folder })).unchanged, 0);
+    await two.request(requests.index, { folder: other });
+    const stopped = assert.rejects(two.request(requests.generate, { prompt: "def ", maxTokens: 100_000 }), {
+      code: "engine-lost",
+    });
+    const nBefore = asides().length;
+    await one.clearStores();
+    await stopped;
+    assert.equal(lost.length, 1);
+    assert.equal(asides().length, nBefore + 1);
+    assert.equal(existsSync(shared.cacheFolder), false);
+    await until(() => !isAlive(pidOf(one)) && !isAlive(pidOf(two)));
+  }
+  assert.equal((await (await apart()).request(requests.index, { folder })).unchanged, 0);
+});
+
 test("a store that is not there is as good as cleared", async (context) => {
   const { open, shared } = machine(context);
   const window = await open();
