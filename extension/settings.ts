@@ -15,11 +15,22 @@ function read<T>(
   if (isValid(value)) return value;
   if (!reported.has(key)) {
     reported.add(key);
-    log.warn(
-      `The setting longsight.${key} has the value ${JSON.stringify(value)}, which is not usable; ${JSON.stringify(fallback)} is used.`,
+    const sentence = vscode.l10n.t(
+      "The setting longsight.{0} has the value {1}, which is not usable; {2} is used.",
+      key,
+      JSON.stringify(value),
+      JSON.stringify(fallback),
     );
+    log.warn(sentence);
+    void offerToCorrect(key, sentence);
   }
   return fallback;
+}
+
+async function offerToCorrect(key: string, sentence: string): Promise<void> {
+  const open = vscode.l10n.t("Open Settings");
+  if ((await vscode.window.showWarningMessage(sentence, open)) !== open) return;
+  await vscode.commands.executeCommand("workbench.action.openSettings", `longsight.${key}`);
 }
 
 const isBoolean = (value: unknown) => typeof value === "boolean";

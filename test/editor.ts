@@ -23,6 +23,8 @@ export interface Editor {
   readonly asked: string[][];
   /** The action that is chosen. */
   choice: string | undefined;
+  /** Each command that was run, with its arguments. */
+  readonly executed: unknown[][];
   /** The folder that all files lie in. */
   folder: vscode.WorkspaceFolder | undefined;
   /** The document being typed into. */
@@ -41,6 +43,7 @@ const state: Editor = {
   logged: [],
   asked: [],
   choice: undefined,
+  executed: [],
   folder: undefined,
   active: undefined,
   cursor: 0,
@@ -104,6 +107,11 @@ const selections = new EventEmitter();
 documents.changed = (event) => textChanges.fire(event);
 documents.moved = () => selections.fire(undefined);
 
+const ask = async (...parts: string[]) => {
+  state.asked.push(parts);
+  return state.choice;
+};
+
 const uri = (fsPath: string) => ({ scheme: "file", fsPath, path: fsPath, toString: () => `file://${fsPath}` });
 const nothing = () => ({ dispose: () => {} });
 const watcher = () => ({ onDidChange: nothing, onDidCreate: nothing, onDidDelete: nothing, ...nothing() });
@@ -126,7 +134,7 @@ const api = {
     notebookDocuments: [],
   },
   languages: { registerInlineCompletionItemProvider: nothing },
-  commands: { registerCommand: nothing },
+  commands: { registerCommand: nothing, executeCommand: async (...call: unknown[]) => void state.executed.push(call) },
   window: {
     get activeTextEditor() {
       const { active, cursor } = state;
@@ -135,10 +143,9 @@ const api = {
     onDidChangeTextEditorSelection: selections.event,
     onDidChangeActiveTextEditor: nothing,
     createOutputChannel: () => ({ info: note, warn: note, error: note, show: () => {}, dispose: () => {} }),
-    showInformationMessage: async (...parts: string[]) => {
-      state.asked.push(parts);
-      return state.choice;
-    },
+    showInformationMessage: ask,
+    showWarningMessage: ask,
+    showErrorMessage: ask,
   },
 };
 

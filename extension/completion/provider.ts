@@ -7,7 +7,7 @@ import { requests } from "../../engine/protocol.ts";
 import type { EngineHost } from "../engine-host.ts";
 import { log } from "../log.ts";
 import { settings } from "../settings.ts";
-import { isCancelled, sentenceOf } from "../user-errors.ts";
+import { isCancelled, isLost, sentenceOf, tellOnce } from "../user-errors.ts";
 import { CompletionCache, type Place } from "./cache.ts";
 import { AdaptiveDelay } from "./delay.ts";
 import { suggestionOf } from "./filters/index.ts";
@@ -129,11 +129,21 @@ export class CompletionProvider implements vscode.InlineCompletionItemProvider, 
       if (!isCancelled(error)) {
         this.#pausedUntilMs = Date.now() + FAILURE_PAUSE_MS;
         log.warn(`No completion: ${sentenceOf(error)}`);
+        this.#tell(error);
       }
       return "";
     } finally {
       listener.dispose();
     }
+  }
+
+  /** Suggestions that stay away are noticed by nobody: it is said why, where it will not pass by itself. */
+  #tell(error: unknown): void {
+    if (isLost(error) && this.#engine.state !== "failed") return;
+    const choose = { label: vscode.l10n.t("Choose a Model"), command: "longsight.chooseCompletionModel" };
+    const restart = { label: vscode.l10n.t("Restart the Engine"), command: "longsight.restartEngine" };
+    const { label, command } = settings.completionModel() === "" ? restart : choose;
+    void tellOnce(error, { label, run: () => vscode.commands.executeCommand(command) });
   }
 
   #place(document: vscode.TextDocument, { prefix, suffix }: CursorText): Place {

@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 import { type IndexResult, requests } from "../../engine/protocol.ts";
 import type { EngineHost } from "../engine-host.ts";
 import { log } from "../log.ts";
-import { isCancelled, sentenceOf } from "../user-errors.ts";
+import { isCancelled, isLost, isOver, sentenceOf, tellOnce } from "../user-errors.ts";
 import { Coalesced } from "./coalesce.ts";
 import { forecastText, isAgreed } from "./folder-forecast.ts";
 import { gitFolderOf, revisionOf } from "./revision.ts";
@@ -119,11 +119,17 @@ export class FolderIndex implements vscode.Disposable {
         `${this.folder.name}: ${result.files} files in the index, ${result.indexed} taken up, ${Math.round(result.ms)} ms.`,
       );
       this.#forecast = null;
+      if (before.kind === "failed") isOver(before.sentence);
       this.#set({ kind: "ready", result, revision });
     } catch (error) {
       for (const path of taken) this.#pending.add(path);
       if (isCancelled(error)) this.#set(before.kind === "indexing" ? { kind: "none" } : before);
-      else this.#set({ kind: "failed", sentence: sentenceOf(error) });
+      else {
+        this.#set({ kind: "failed", sentence: sentenceOf(error) });
+        // A lost engine is followed by another, which takes the folder up.
+        if (isLost(error) && this.#engine.state !== "failed") return;
+        void tellOnce(error, { label: vscode.l10n.t("Try Again"), run: () => this.update(true) });
+      }
     }
   }
 

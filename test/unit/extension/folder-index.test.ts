@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { beforeEach, type TestContext, test } from "node:test";
+import { LongsightError } from "../../../engine/errors.ts";
 import type { FolderForecast } from "../../../engine/protocol.ts";
 import type { EngineHost } from "../../../extension/engine-host.ts";
 import { editor } from "../../editor.ts";
@@ -31,17 +32,19 @@ function indexWith(context: TestContext, forecast: FolderForecast) {
   const folder = folderWith(PROJECT);
   context.after(() => rmSync(folder, { recursive: true }));
   const counts = { indexed: 0, lost: 0 };
+  const failure: { error?: LongsightError } = {};
   const engine = {
     ask: async () => forecast,
     request: async () => {
-      if (counts.lost-- > 0) throw new Error("The engine was lost.");
+      if (failure.error) throw failure.error;
+      if (counts.lost-- > 0) throw new LongsightError("engine-lost", "The engine was lost.");
       counts.indexed++;
       return { files: forecast.files, indexed: forecast.files, ms: 1 };
     },
   } as unknown as EngineHost;
   const index = new FolderIndex({ uri: Uri.file(folder), name: "monorepo", index: 0 }, engine, () => {});
   context.after(() => index.dispose());
-  return { index, counts };
+  return { index, counts, failure };
 }
 
 test("a workspace of 200,000 files is not indexed unasked: one message says what it takes and offers a way", async (context) => {
@@ -93,4 +96,27 @@ test("the engine that follows a lost one takes up what was indexed, and what was
   await unwanted.index.update();
   await unwanted.index.recover();
   assert.equal(unwanted.counts.indexed, 0, "nobody has asked for it");
+});
+
+test("an index that fails says why, once, and offers to try again; a lost engine is no failure", async (context) => {
+  const { index, counts, failure } = indexWith(context, SMALL);
+  const sentence = "The disk is full; free space and index again.";
+  failure.error = new LongsightError("engine-lost", "The engine was lost.");
+  await index.update();
+  assert.deepEqual(said.asked, []);
+  failure.error = new LongsightError("disk-full", sentence);
+  for (let i = 0; i < 2; i++) await index.update();
+  assert.deepEqual(said.asked, [[sentence, "Try Again", "Show Log"]]);
+  failure.error = undefined;
+  await index.update();
+  assert.equal(index.state.kind, "ready");
+  failure.error = new LongsightError("disk-full", sentence);
+  await index.update();
+  assert.equal(said.asked.length, 2, "it has come again");
+  said.choice = "Try Again";
+  failure.error = new LongsightError("no-access", "The index cannot be written; check its permissions.");
+  const failed = index.update();
+  failure.error = undefined;
+  await failed;
+  while (counts.indexed < 2) await new Promise(setImmediate);
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type * as vscode from "vscode";
+import { LongsightError } from "../../../engine/errors.ts";
 import type { EngineHost } from "../../../extension/engine-host.ts";
 import { editor } from "../../editor.ts";
 import { TextDocument } from "../../text-document.ts";
@@ -117,4 +118,19 @@ test("the suggestion after one is not prepared, or no more, when the cursor goes
   await delay(READ_MS - 50);
   type("count;");
   assert.deepEqual([asked.length, asked[3].signal.aborted], [4, false]);
+});
+
+test("why suggestions stay away is said once, with a way to another model", async (context) => {
+  const { type, suggest } = open(context, async () => {
+    throw new LongsightError("not-found", "/own.gguf does not exist; check the path.");
+  });
+  state.settings.set("longsight.completions.model", "/own.gguf");
+  context.after(() => state.settings.delete("longsight.completions.model"));
+  state.choice = "Choose a Model";
+  type("let a = ");
+  assert.equal(await suggest(), undefined);
+  type("b");
+  await suggest();
+  assert.deepEqual(state.asked, [["/own.gguf does not exist; check the path.", "Choose a Model", "Show Log"]]);
+  assert.deepEqual(state.executed, [["longsight.chooseCompletionModel"]]);
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type * as vscode from "vscode";
 import { editor } from "../../editor.ts";
 
-const { settings: written, logged } = editor();
+const { settings: written, logged, asked } = editor();
 const { settings } = await import("../../../extension/settings.ts");
 
 const scope = {} as vscode.ConfigurationScope;
@@ -27,9 +27,11 @@ test("a setting of the wrong type counts as not set, and is reported once, in on
   for (const [key, read, value, fallback] of WRONG) {
     written.set(`longsight.${key}`, value);
     logged.length = 0;
+    asked.length = 0;
     for (let i = 0; i < 2; i++) assert.deepEqual(read(), fallback, key);
     const said = `The setting longsight.${key} has the value ${JSON.stringify(value)}, which is not usable; ${JSON.stringify(fallback)} is used.`;
     assert.deepEqual(logged, [said]);
+    assert.deepEqual(asked, [[said, "Open Settings"]]);
   }
 });
 
