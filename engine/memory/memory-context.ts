@@ -10,7 +10,7 @@ import { folderOf } from "./source-class.ts";
 import type { LayerTrace, MemoryTrace, TracedBlock } from "./trace.ts";
 
 /** Landmarks propose so many times the blocks that are chosen, and rare tokens as many. */
-const CANDIDATES = 4;
+const CANDIDATES = 3;
 
 /** What rough keys may change of a choice's attention, as the sum of all differences of its weights. */
 const TOLERANCE = 0.1;

@@ -1,23 +1,20 @@
 /**
  * Texts on the default model. Its state cannot go back, so copies of it are kept on the way: when a text changes, it is
- * read again only from the last copy before the change. With a repository memory the text is read in short pieces, each
- * attending to the blocks that the tokens before it ask for.
+ * read again only from the last copy before the change. With a repository memory each piece up to a copy attends to the
+ * blocks that the tokens before it ask for.
  */
 import type { HybridDecoder } from "./hybrid.ts";
 import { type RoutedMemory, Routing } from "./hybrid-routing.ts";
 import type { HybridState } from "./hybrid-state.ts";
 import { commonPrefix, type DraftReader, type ReadTextOptions, rowsOf } from "./reader.ts";
 
-/** Tokens between two copies; one copy has about 1 MB. */
+/** Tokens between two copies; one copy has about 1 MB. What they see of a memory hardly matters to those behind them. */
 const SPACING_TOKENS = 256;
 
 /** One more copy stands so many tokens before a prompt's end, since typing changes and follows the last tokens. */
 const TAIL_TOKENS = 8;
 
 const MAX_COPIES = 8;
-
-/** With memory, tokens that share a choice of blocks. Shorter runs take clearly longer per token. */
-const PIECE_TOKENS = 128;
 
 /**
  * The state goes on beyond the length the model was trained with: measured on held-out code, tokens 4,096 to 40,000 are
@@ -64,7 +61,7 @@ export class HybridReader implements DraftReader {
     this.#goBack(isOther ? 0 : Math.min(commonPrefix(this.#ids, ids), ids.length - 1));
     if (memory !== this.#memory) this.#routing.expire();
     this.#memory = memory;
-    for (const end of this.#stops(ids.length, memory ? PIECE_TOKENS : Number.POSITIVE_INFINITY)) {
+    for (const end of this.#stops(ids.length)) {
       const isLast = end === ids.length;
       if (isLast && draft.length > 0) this.#beforeDraft = this.#copy();
       const added = isLast ? draft : [];
@@ -115,13 +112,13 @@ export class HybridReader implements DraftReader {
     this.#ids = this.#ids.slice(0, this.#state.nTokens);
   }
 
-  /** Where reading on to `end` stops for a copy or after a piece, and the end itself. */
-  #stops(end: number, pieceTokens: number): number[] {
+  /** Where reading on to `end` stops for a copy, and the end itself. */
+  #stops(end: number): number[] {
     const from = this.#state.nTokens;
     const stops = new Set([end]);
     if (end - TAIL_TOKENS > from) stops.add(end - TAIL_TOKENS);
-    const spacing = Math.min(SPACING_TOKENS, pieceTokens);
-    for (let stop = from - (from % spacing) + spacing; stop < end; stop += spacing) stops.add(stop);
+    for (let stop = from - (from % SPACING_TOKENS) + SPACING_TOKENS; stop < end; stop += SPACING_TOKENS)
+      stops.add(stop);
     return [...stops].sort((a, b) => a - b);
   }
 }

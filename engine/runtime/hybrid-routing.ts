@@ -1,7 +1,7 @@
 /**
- * Which part of a memory a text attends to while it is read. A choice is kept while the routing query, the mean over the
- * last tokens, stays close to the one it was made for (RefreshKV, arXiv 2411.05787: a selection is re-used across decode
- * steps and refreshed when the query has moved away).
+ * Which part of a memory a text attends to while it is read. A choice is kept for some tokens, while the routing query, the
+ * mean over the last ones, stays close to the one it was made for (RefreshKV, arXiv 2411.05787: a selection is re-used
+ * across decode steps and refreshed when the query has moved away).
  */
 import type { HybridConfig } from "../models/hybrid-config.ts";
 import { groupQuery, type MemoryTokens, type ReadResult } from "./hybrid.ts";
@@ -27,14 +27,19 @@ export interface RoutedMemory {
 /** At or below this cosine between the query and the one of the choice, blocks are chosen anew. */
 const DRIFT_COSINE = 0.8;
 
+/** Tokens after which they are in any case. */
+const KEPT_TOKENS = 16;
+
 /** What was chosen, and for which query. */
 interface Choice {
   readonly query: Float32Array;
   readonly tokens: MemoryTokens;
+  /** Tokens read with it. */
+  nTokens: number;
 }
 
 /** Tokens whose heads' queries choose among blocks: more cost time and choose no better. */
-const ASKING_TOKENS = 4;
+const ASKING_TOKENS = 2;
 
 /** Tokens whose names look for blocks: what was chosen for in training is a whole file, which is more than asks now. */
 const NAMING_TOKENS = 64;
@@ -58,7 +63,7 @@ export class Routing {
   fork(): Routing {
     const copy = new Routing(this.#config);
     copy.#recent = this.#recent;
-    copy.#choice = this.#choice;
+    copy.#choice = this.#choice && { ...this.#choice };
     return copy;
   }
 
@@ -70,6 +75,7 @@ export class Routing {
   /** Takes up what the tokens `ids` that were read asked for. */
   push({ queries, heads }: Pick<ReadResult, "queries" | "heads">, ids: readonly number[]): void {
     const { routeGroup, routeSize, hiddenSize } = this.#config;
+    if (this.#choice) this.#choice.nTokens += ids.length;
     this.#recent = {
       queries: lastOf(this.#recent?.queries, queries, routeGroup * routeSize),
       heads: lastOf(this.#recent?.heads, heads, ASKING_TOKENS * hiddenSize),
@@ -88,8 +94,10 @@ export class Routing {
     if (!this.#recent) throw new Error("no token has asked for anything yet");
     const { queries, heads, tokens } = this.#recent;
     const query = groupQuery(queries, routeSize, routeGroup);
-    if (!this.#choice || cosine(this.#choice.query, query) <= DRIFT_COSINE) {
-      this.#choice = { query, tokens: memory.select({ query, heads, tokens }) };
+    const isKept =
+      this.#choice && this.#choice.nTokens < KEPT_TOKENS && cosine(this.#choice.query, query) > DRIFT_COSINE;
+    if (!this.#choice || !isKept) {
+      this.#choice = { query, tokens: memory.select({ query, heads, tokens }), nTokens: 0 };
     }
     return this.#choice.tokens;
   }

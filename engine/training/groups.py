@@ -7,14 +7,15 @@ import numpy as np
 from .config import MEMORY_CLASSES
 from .corpus import GROUPS
 from .imports import imported_files
-from .rare_names import definition, rare, use
+from .rare_names import definition, rare, resembling, use
 from .samples import Sampler
 from .tokenizer import PAD, SPECIAL
 
 GROUP_ROWS, KIN_ROWS = 8, 6
 N_BLOCKS = 12  # blocks a row reads: half chosen by shared rare tokens, half at random, as routing would bring them with its mistakes
 NO_MEMORY = 0.2  # share of rows that read nothing, so that the model works without an index
-RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.5, 4, 1200  # share of groups with made-up names, how many, in the first characters of a text
+RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.5, 3, 1200  # share of groups with made-up names, how many, in the first characters of a text
+DECOYS = 2  # names that resemble each of them and stand for something else
 OWN_BEFORE, OWN_AFTER, IMPORTED, SAME_FOLDER, OTHER = range(len(MEMORY_CLASSES))
 
 
@@ -23,7 +24,7 @@ class Group:
     repository: int
     ids: np.ndarray  # [8, n + 1]
     classes: np.ndarray  # [8, 8] class of row j as memory of row i; -1 on the diagonal
-    planted: list[tuple[int, int]]  # row and position of made-up values that row 0 uses
+    planted: list[tuple[int, int]]  # row and position of made-up values that row 0 uses, or might take for those
 
 
 def pick_kin(sampler: Sampler, rng: np.random.Generator, target: int) -> list[int]:
@@ -86,18 +87,22 @@ def position(ids: list[int], part: list[int]) -> int:
 
 
 def plant(rng: np.random.Generator, texts: list[str], languages: list[str]) -> list[tuple[int, str]]:
-    """Made-up functions into the kin's texts, lines that use them into the target's. Gives the row and value of each function."""
+    """Made-up functions into the kin's texts, lines that use some of them into the target's. Gives the row and value of each function."""
 
     def insert(at: int, part: str) -> None:
         line = texts[at].find("\n", int(rng.integers(min(len(texts[at]), RARE_WITHIN)))) + 1
         texts[at] = texts[at][:line] + part + texts[at][line:]
 
+    def define(name: str, value: str) -> tuple[int, str]:
+        kin = int(rng.integers(1, KIN_ROWS))
+        insert(kin, value.join(definition(languages[kin], name)))
+        return kin, value
+
     values = []
     for _ in range(RARE_NAMES):
-        (name, value), kin = rare(rng), int(rng.integers(1, KIN_ROWS))
-        insert(kin, value.join(definition(languages[kin], name)))
+        name, value = rare(rng)
         insert(0, value.join(use(languages[0], name)))
-        values.append((kin, value))
+        values += [define(name, value), *(define(resembling(rng, name), rare(rng)[1]) for _ in range(DECOYS))]
     return values
 
 

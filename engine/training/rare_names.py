@@ -22,6 +22,18 @@ def rare(rng: np.random.Generator) -> tuple[str, str]:
     return f"get_{word(rng, 3)}_{word(rng, 2)}", word(rng, 3)
 
 
+def resembling(rng: np.random.Generator, name: str) -> str:
+    """A made-up name with one syllable, or all of its last part, changed."""
+    start, first, last = name.split("_")
+    if rng.random() < 0.5:
+        return f"{start}_{first}_{word(rng, len(last) // 2)}"
+    parts = [first, last]
+    which = int(rng.integers(2))
+    at = 2 * int(rng.integers(len(parts[which]) // 2))
+    parts[which] = parts[which][:at] + word(rng, 1) + parts[which][at + 2 :]
+    return "_".join([start, *parts])
+
+
 def definition(language: str, name: str) -> tuple[str, str]:
     """What stands before and after the value."""
     before, after, _, _ = FORMS.get(language, FORMS["javascript"])

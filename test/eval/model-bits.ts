@@ -8,8 +8,8 @@ import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import type { RoutedMemory } from "../../engine/runtime/hybrid-routing.ts";
 
-/** Tokens that are read in one run and share a choice of memory blocks. */
-const RUN_TOKENS = 64;
+/** Tokens that are read in one run and share a choice of memory blocks: as many as while generating. */
+const RUN_TOKENS = 16;
 
 /** A piece of a file with its header. */
 export interface Window {

@@ -9,7 +9,7 @@ import { atLeast, type Row, told } from "../bench/rows.ts";
 import { meanOverHeads, someBlocks, sum } from "./memory.ts";
 
 /** As the product has them (engine/memory/memory-context.ts). */
-const CANDIDATES = 4;
+const CANDIDATES = 3;
 const TOLERANCE = 0.1;
 const TREE_KEYS = 128;
 const mean = (values: readonly number[]) => sum(values) / values.length;

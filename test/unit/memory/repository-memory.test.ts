@@ -168,9 +168,9 @@ test("of the blocks that landmarks and rare tokens propose those are chosen that
   const bytesBefore = memory.bytesRead;
   const chosen = seen.select({ query, heads, tokens });
   const bytesRead = memory.bytesRead - bytesBefore;
-  const byLandmark = memory.top(query, 12);
-  assert.equal(byLandmark.length, 12);
-  const byToken = memory.topByTokens(tokens, 12);
+  const byLandmark = memory.top(query, 9);
+  assert.equal(byLandmark.length, 9);
+  const byToken = memory.topByTokens(tokens, 9);
   assert.equal(byToken.length, 1);
   assert.ok(!byLandmark.some(({ block }) => block === byToken[0].block));
   const candidates = [...byLandmark, ...byToken];
