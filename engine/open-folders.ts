@@ -9,6 +9,7 @@ import { fileError } from "./errors.ts";
 import { Catalogue, catalogueDir } from "./memory/catalogue.ts";
 import type { FolderMemory, MemoryStatus } from "./memory/folder-memory.ts";
 import { type IndexResult, indexFolder } from "./memory/indexer.ts";
+import { tidyIndexes } from "./memory/tidy-indexes.ts";
 import { Precedence } from "./runtime/precedence.ts";
 
 export class OpenFolders {
@@ -78,7 +79,9 @@ export class OpenFolder {
   constructor(path: string, precedence: Precedence) {
     this.path = path;
     this.#precedence = precedence;
-    this.catalogue = Catalogue.open(catalogueDir(path));
+    const dir = catalogueDir(path);
+    this.catalogue = Catalogue.open(dir);
+    tidyIndexes(dir);
     this.copies = new FolderCopies(path, precedence);
   }
 
