@@ -87,6 +87,12 @@ export function ofBlocks(graph: GraphBuilder, ofAll: Value, blocks: Value): Valu
   return graph.node("Reshape", [graph.node("Gather", [byBlock, blocks]), graph.ints(-1)]);
 }
 
+/** The same for each head: from [heads, 1, capacity]. */
+export function ofBlocksByHead(graph: GraphBuilder, ofAll: Value, blocks: Value): Value {
+  const byBlock = graph.node("Reshape", [ofAll, graph.ints(0, -1, BLOCK_TOKENS)]);
+  return graph.node("Reshape", [graph.node("Gather", [byBlock, blocks], { axis: 1 }), graph.ints(0, 1, -1)]);
+}
+
 /** One token's attention to the chosen blocks and itself, as oneToken. */
 export function attendToBlocks(
   graph: GraphBuilder,

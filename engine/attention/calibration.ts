@@ -1,8 +1,8 @@
 /**
  * Texts that were encoded one by one each bring a first token that their model attends to for want of anything better; a
  * place where several of them stand has several such sinks. Here those but the session's own keep a part of the attention
- * they get, and the rest of it goes to all other keys in proportion. Source: ACT (arXiv 2406.15765), whose search for
- * sinks is not needed: where texts begin is known.
+ * they get, and the rest of it goes to all other keys in proportion. Where texts begin is known; other sinks may be
+ * searched for (sinks.ts). Source: ACT (arXiv 2406.15765).
  */
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import { asRows, byHead, type Cached, floats, type Heads, type KeysValues, scoresOf } from "./heads.ts";
@@ -14,6 +14,8 @@ export interface Calibration {
   readonly keep: number;
   /** The key/value heads of each layer that damp; they retrieve. */
   readonly heads: readonly (readonly number[])[];
+  /** Placed tokens that get so many even shares of a prompt's attention are damped too; above 1. */
+  readonly detect?: number;
 }
 
 /** Where less than this is left to other keys, sinks keep everything: there is nobody to give it to. */
@@ -30,7 +32,7 @@ export function damped(sinks: Partial, rest: Partial, keep: number): Float64Arra
 
 /** How a graph's attention is calibrated. */
 export interface CalibrationInputs {
-  /** float32 [keys]: 1 for sinks, else 0. */
+  /** float32 [nKvHeads, 1, keys]: 1 for sinks, else 0. */
   readonly sinks: Value;
   /** float32 [nKvHeads, 1, 1]: what of their attention sinks lose. */
   readonly loss: Value;
@@ -48,7 +50,7 @@ export function calibrated(
   [past, own]: readonly Value[],
   { sinks, loss }: CalibrationInputs,
 ): [past: Value, own: Value] {
-  const sum = graph.node("Unsqueeze", [graph.node("MatMul", [past, sinks]), graph.ints(2)]);
+  const sum = graph.node("ReduceSum", [graph.node("Mul", [past, sinks]), graph.ints(2)], { keepdims: 1 });
   const rest = graph.node("Sub", [graph.scalar(1), sum]);
   const isLeft = graph.node("Less", [graph.scalar(LEAST_REST), rest]);
   const lost = graph.node("Where", [isLeft, loss, graph.scalar(0)]);
@@ -71,7 +73,10 @@ export interface SeveralInputs {
   readonly sizes: Value;
 }
 
-/** Several tokens, with shares of their own: slower than onnxruntime's attention, which does not tell them. */
+/**
+ * Several tokens, with shares of their own: slower than onnxruntime's attention, which does not tell them. Mixed values as
+ * rows, and what each key of the cache got before any is damped, [nKvHeads, capacity].
+ */
 export function calibratedTokens(
   graph: GraphBuilder,
   q: Value,
@@ -80,7 +85,7 @@ export function calibratedTokens(
   { bias, ownBias, sizes }: SeveralInputs,
   heads: Heads,
   calibration: CalibrationInputs,
-): Value {
+): [mixed: Value, received: Value] {
   const queries = byHead(graph, q, heads.nHeads / heads.nKvHeads, heads);
   const part = ({ keys, values }: KeysValues, added: Value) => ({
     scores: graph.node("Add", [scoresOf(graph, queries, keys, heads.headSize), added]),
@@ -88,6 +93,10 @@ export function calibratedTokens(
   });
   const past = { keys: floats(graph, cached.keys, cached.type), values: floats(graph, cached.values, cached.type) };
   const parts = [part(past, bias), part(own, ownBias)];
-  const shares = (raw: readonly Value[]) => calibrated(graph, raw, calibration);
-  return asRows(graph, joined(graph, parts, sizes, shares).mixed, heads);
+  let received: Value | undefined;
+  const { mixed } = joined(graph, parts, sizes, (raw) => {
+    received = graph.node("ReduceSum", [raw[0], graph.ints(1)], { keepdims: 0 });
+    return calibrated(graph, raw, calibration);
+  });
+  return [asRows(graph, mixed, heads), received as Value];
 }

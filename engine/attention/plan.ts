@@ -152,9 +152,12 @@ export function checkPlan(plan: AttentionPlan, config: DecoderConfig): void {
   if (plan.calibration) checkCalibration(plan.calibration, layers);
 }
 
-function checkCalibration({ keep, heads }: Calibration, layers: readonly LayerPlan[]): void {
+function checkCalibration({ keep, heads, detect }: Calibration, layers: readonly LayerPlan[]): void {
   if (!(keep > 0 && keep <= 1))
     throw refused(`lets sinks keep ${keep} of their attention; use a number above 0 up to 1`);
+  if (detect !== undefined && !(detect > 1 && Number.isFinite(detect))) {
+    throw refused(`takes tokens with ${detect} even shares of attention for sinks; use a number above 1`);
+  }
   if (heads.length !== layers.length) {
     throw refused(`damps sinks in ${heads.length} layers, the model has ${layers.length}; give each layer's heads`);
   }

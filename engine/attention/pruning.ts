@@ -45,8 +45,17 @@ export function attendToKeys(
   heads: Heads,
 ): [mixed: Value, shares: Value] {
   const rows = (x: Value) => graph.node("Gather", [x, keys], { axis: 1 });
-  const ofKeys = (x: Value) => graph.node("Gather", [x, keys]);
   const some = { keys: rows(cached.keys), values: rows(cached.values), type: cached.type };
-  const damping = calibration && { sinks: ofKeys(calibration.sinks), loss: calibration.loss };
-  return oneToken(graph, q, own, some, { bias: ofKeys(bias), sizes, calibration: damping }, heads);
+  const damping = calibration && {
+    ...calibration,
+    sinks: graph.node("Gather", [calibration.sinks, keys], { axis: 2 }),
+  };
+  return oneToken(
+    graph,
+    q,
+    own,
+    some,
+    { bias: graph.node("Gather", [bias, keys]), sizes, calibration: damping },
+    heads,
+  );
 }

@@ -11,11 +11,12 @@
  * refresh bool [1]: choose blocks anew; count.<budget> int64 [1] and sizes.<budget> int64 [2]: blocks and keys read under
  * a budget, and count.keys.<n>, sizes.keys.<n> where keys are pruned to n; preference float32 [blocks]; of layers that choose: chosen.<layer> int64 [count], the last choice, and
  * means.<layer>, or smallest.<layer> and largest.<layer>, float32 [retrieval heads, blocks, headSize] (LANDMARKS).
- * sinks float32 [capacity], is_damped bool [1], damped.own_bias float32 [n * nGroup, n] and damped.sizes int64 [2]: which
+ * sinks.<layer> float32 [retrieval heads, 1, capacity], is_damped bool [1], damped.own_bias float32 [n * nGroup, n] and damped.sizes int64 [2]: which
  * keys are damped, whether there are any, and how several tokens are read then, where the plan calibrates;
  * is_far bool [1] and hyper.*: how a run of a long prompt is read (HyperInputs), where the plan has a way for it.
  * Outputs: keys and values [nLayers * nKvHeads, n, headSize], the run's own; of layers that choose: choice.<layer> int64
- * [count] and query.<layer> float32 [1, nHeads * headSize] of the last token.
+ * [count] and query.<layer> float32 [1, nHeads * headSize] of the last token; of layers that damp sinks which are searched
+ * for: received.<layer> float32 [retrieval heads, capacity], of runs of several tokens behind placed ones.
  */
 import {
   attendToBlocks,
@@ -25,6 +26,7 @@ import {
   chooseByShares,
   LANDMARKS,
   ofBlocks,
+  ofBlocksByHead,
 } from "../attention/blocks.ts";
 import { type CalibrationInputs, calibratedTokens, lossOf } from "../attention/calibration.ts";
 import { type CacheInputs, oneToken, severalTokens } from "../attention/dense.ts";
@@ -175,10 +177,9 @@ export class AttentionCompiler {
       sizes: this.#input("sizes.all", "int64", [2]),
       calibration: this.#calibration(layer),
     };
-    const several = () => this.#severalTokens(rows, own, cached, all, heads);
+    const [choose, several] = this.#choosing(layer, () => this.#severalTokens(rows, own, cached, all, heads));
     if (blocks.kind === "all") {
-      return graph.choose(
-        this.#run.isSingle,
+      return choose(
         ["float32"],
         () => oneToken(graph, rows.q, own, cached, all, heads).slice(0, 1),
         () => [several()],
@@ -187,8 +188,7 @@ export class AttentionCompiler {
     if (blocks.kind === "reuse") {
       const choice = this.#choice(blocks.budget, all);
       const alive = this.#firstAlive(blocks.budget);
-      const [mixed, importance] = graph.choose(
-        this.#run.isSingle,
+      const [mixed, importance] = choose(
         alive ? ["float32", "float32"] : ["float32"],
         () => {
           const [attended, shares] = attendToBlocks(graph, rows.q, own, cached, choice, heads);
@@ -203,8 +203,7 @@ export class AttentionCompiler {
       const alive = this.#alive;
       if (alive === undefined) throw new Error("no layer has read blocks yet"); // checkPlan forbids it
       const { count, sizes } = this.#budget(`keys.${blocks.keys}`);
-      const [mixed, keys, importance] = graph.choose(
-        this.#run.isSingle,
+      const [mixed, keys, importance] = choose(
         ["float32", "int64", "float32"],
         () => {
           const some = blocks.keys === alive.budget ? alive : mostImportant(graph, alive, count);
@@ -250,8 +249,7 @@ export class AttentionCompiler {
       return [mixed, graph.node("Identity", [last]), ...rest];
     };
     const types = ["float32", "int64", ...(isPruned ? (["float32"] as const) : [])] as const;
-    const [mixed, chosen, importance] = graph.choose(
-      this.#run.isSingle,
+    const [mixed, chosen, importance] = choose(
       types,
       () => graph.choose(this.#input("refresh", "bool", [1]), types, anew, again),
       () => [several(), graph.node("Identity", [last]), ...(isPruned ? [this.#noImportance()] : [])],
@@ -265,6 +263,46 @@ export class AttentionCompiler {
     const width = heads.nHeads * heads.headSize;
     graph.output(named(graph.node("Reshape", [newest, graph.ints(1, width)]), `query.${layer}`), "float32", [1, width]);
     return mixed;
+  }
+
+  /**
+   * How a layer does one thing for a single token and another for several; what reads several. Where sinks are searched for
+   * this tells also what keys received, which the branches need not know of.
+   */
+  #choosing(
+    layer: number,
+    read: () => [mixed: Value, received: Value | undefined],
+  ): [
+    choose: (types: readonly ElementType[], single: () => Value[], several: () => Value[]) => Value[],
+    several: () => Value,
+  ] {
+    const graph = this.#graph;
+    const { calibration } = this.#plan;
+    const detects = calibration?.detect !== undefined && calibration.heads[layer].length > 0;
+    let received: Value | undefined;
+    const several = () => {
+      const [mixed, got] = read();
+      received = got;
+      return mixed;
+    };
+    if (!detects) return [(types, one, more) => graph.choose(this.#run.isSingle, types, one, more), several];
+    const choose = (types: readonly ElementType[], one: () => Value[], more: () => Value[]) => {
+      const outputs = graph.choose(
+        this.#run.isSingle,
+        [...types, "float32"],
+        () => [...one(), this.#noShares()],
+        () => [...more(), received as Value],
+      );
+      const [told] = graph.nodes("Identity", [outputs[types.length]], [`received.${layer}`]);
+      graph.output(told, "float32", ["receiving", "received"]);
+      return outputs.slice(0, types.length);
+    };
+    return [choose, several];
+  }
+
+  #noShares(): Value {
+    const none = this.#graph.weight("no_shares", "float32", [1, 1], new Float32Array(1));
+    return this.#graph.node("Identity", [none]);
   }
 
   /** Whether keys that a choosing layer reads are left out before another one chooses. */
@@ -302,31 +340,42 @@ export class AttentionCompiler {
     if (!calibration || calibration.heads[layer].length === 0) return undefined;
     const picked = layers[layer].heads.flatMap((role, head) => (role === "retrieval" ? [head] : []));
     const loss = lossOf(this.#graph, calibration, layer, picked);
-    return { sinks: this.#input("sinks", "float32", ["capacity"]), loss };
+    return { sinks: this.#input(`sinks.${layer}`, "float32", [picked.length, 1, "capacity"]), loss };
   }
 
   /** What is known of each key, of those of some blocks. */
   #ofBlocks({ bias, calibration }: CacheInputs, blocks: Value): Pick<CacheInputs, "bias" | "calibration"> {
-    const some = (ofAll: Value) => ofBlocks(this.#graph, ofAll, blocks);
     return {
-      bias: some(bias),
-      calibration: calibration && { sinks: some(calibration.sinks), loss: calibration.loss },
+      bias: ofBlocks(this.#graph, bias, blocks),
+      calibration: calibration && this.#sinksOf(calibration, blocks),
     };
   }
 
-  #severalTokens(rows: Rows, own: KeysValues, cached: Cached, { bias, calibration }: CacheInputs, heads: Heads): Value {
-    if (!calibration) return this.#manyTokens(rows, own, cached, heads);
+  #sinksOf({ sinks, loss }: CalibrationInputs, blocks: Value): CalibrationInputs {
+    return { sinks: ofBlocksByHead(this.#graph, sinks, blocks), loss };
+  }
+
+  /** Also what the cache's keys received, where the plan searches for sinks. */
+  #severalTokens(
+    rows: Rows,
+    own: KeysValues,
+    cached: Cached,
+    { bias, calibration }: CacheInputs,
+    heads: Heads,
+  ): [mixed: Value, received: Value | undefined] {
+    if (!calibration) return [this.#manyTokens(rows, own, cached, heads), undefined];
     const inputs = {
       bias,
       ownBias: this.#input("damped.own_bias", "float32", ["queries", "n"]),
       sizes: this.#input("damped.sizes", "int64", [2]),
     };
-    return this.#graph.choose(
+    const [mixed, received] = this.#graph.choose(
       this.#input("is_damped", "bool", [1]),
-      ["float32"],
-      () => [calibratedTokens(this.#graph, rows.q, own, cached, inputs, heads, calibration)],
-      () => [this.#manyTokens(rows, own, cached, heads)],
-    )[0];
+      ["float32", "float32"],
+      () => calibratedTokens(this.#graph, rows.q, own, cached, inputs, heads, calibration),
+      () => [this.#manyTokens(rows, own, cached, heads), this.#noShares()],
+    );
+    return [mixed, received];
   }
 
   #manyTokens(rows: Rows, own: KeysValues, cached: Cached, heads: Heads): Value {
@@ -368,9 +417,7 @@ export class AttentionCompiler {
     const key = `${budget} ${calibration !== undefined}`;
     const known = this.#choices.get(key);
     // Layers have heads of their own that damp.
-    if (known?.calibration && calibration) {
-      return { ...known, calibration: { sinks: known.calibration.sinks, loss: calibration.loss } };
-    }
+    if (known && calibration) return { ...known, calibration: this.#sinksOf(calibration, known.blocks) };
     if (known) return known;
     const graph = this.#graph;
     const { count, sizes } = this.#budget(budget);

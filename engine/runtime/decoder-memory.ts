@@ -114,8 +114,8 @@ export class DecoderMemory {
     }
   }
 
-  /** A block as it is placed into a text; whether it begins a file. */
-  rows({ keys, values }: StoredTokens, isStart = false): PlacelessRows {
+  /** A block as it is placed into a text: its own file's, or another one, and whether it begins its file then. */
+  rows({ keys, values }: StoredTokens, isStart?: boolean): PlacelessRows {
     const { headSize, rowsPerToken } = this.shape;
     const n = keys.scales.length / rowsPerToken;
     const [placedKeys, placedValues] = [0, 1].map(() => cacheArray(this.#parts.decoder.cacheType, keys.values.length));

@@ -8,6 +8,7 @@ import { type CompileOptions, cacheType, compile } from "../compiler/compile.ts"
 import { EmbeddingRows } from "../models/embedding-rows.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { BlockChoices } from "./block-choices.ts";
+import { DampedKeys } from "./damped-keys.ts";
 import { hyperInputs } from "./hyper-inputs.ts";
 import { asFloats, type CacheArray, type CacheShape, KvCache } from "./kv-cache.ts";
 import { RingCache } from "./ring-cache.ts";
@@ -25,7 +26,7 @@ export interface PlacelessRows {
   readonly values: CacheArray;
   /** The same of the heads that stream, where they shall see the tokens too. */
   readonly streaming?: { readonly keys: CacheArray; readonly values: CacheArray };
-  /** Whether the first token begins a text that was read alone, and so is a sink; false if absent. */
+  /** Of a text that was read alone: whether its first token is the first of these, and so a sink. */
   readonly isStart?: boolean;
 }
 
@@ -42,8 +43,7 @@ export class Decoder {
   /** Undefined where no head streams. */
   readonly #ring: RingCache | undefined;
   readonly #choices: BlockChoices;
-  /** [capacity], 1 for the first tokens of texts that were placed behind others. */
-  #sinks = new Float32Array(0);
+  readonly #damped: DampedKeys;
   /** The inputs that only change when the cache grows. */
   #fixed: Record<string, Tensor>;
 
@@ -79,6 +79,7 @@ export class Decoder {
     this.#cache = new KvCache(shape("retrieval"));
     const streams = plan.layers.some(({ heads }) => heads.includes("streaming"));
     this.#ring = streams ? new RingCache(shape("streaming"), plan) : undefined;
+    this.#damped = new DampedKeys(plan, config.nHeads / config.nKvHeads);
     this.#choices = new BlockChoices(plan, config, this.#cache);
     this.#fixed = this.#bind();
   }
@@ -91,7 +92,6 @@ export class Decoder {
     const n = ids.length;
     const total = nPast + n;
     if (this.#cache.reserve(total)) this.#fixed = this.#bind();
-    this.#sinks.fill(0, nPast);
     const available = {
       ...this.#fixed,
       x: new Tensor("float32", this.#embeddings.read(ids), [1, n, this.#config.hiddenSize]),
@@ -104,7 +104,7 @@ export class Decoder {
       ...this.#ringInputs(nPast, n),
       ...this.#choices.inputs(nPast, n),
       ...this.#hyperInputs(nPast, n, rows.length > 0),
-      ...this.#calibrationInputs(n),
+      ...this.#damped.inputs(nPast, n),
     };
     const feeds = Object.fromEntries(Object.entries(available).filter(([name]) => this.#wanted.has(name)));
     const outputs = await this.#session.run(feeds);
@@ -113,6 +113,7 @@ export class Decoder {
     this.#ring?.append(nPast, n, keys, values);
     this.#choices.appended(nPast, n);
     this.#choices.observe(outputs, n);
+    this.#damped.observe(outputs, nPast, n);
     return outputs.logits.data as Float32Array;
   }
 
@@ -136,8 +137,7 @@ export class Decoder {
    */
   place(nPast: number, { n, keys, values, streaming, isStart }: PlacelessRows): void {
     if (this.#cache.reserve(nPast + n)) this.#fixed = this.#bind();
-    this.#sinks.fill(0, nPast);
-    if (isStart && nPast > 0) this.#sinks[nPast] = 1;
+    this.#damped.place(nPast, n, isStart);
     this.#cache.paste(nPast, n, { keys: this.#turned(keys, nPast, n), values });
     this.#choices.appended(nPast, n);
     if (streaming) this.#ring?.paste(nPast, n, { ...streaming, keys: this.#turned(streaming.keys, nPast, n) });
@@ -152,6 +152,11 @@ export class Decoder {
   /** The blocks that a choosing layer chose last, best first. */
   chosenBy(layer: number): readonly number[] {
     return this.#choices.chosenBy(layer);
+  }
+
+  /** The placed keys that a layer's retrieval head damps, of which some may have been found by what was read behind them. */
+  dampedBy(layer: number, head: number): readonly number[] {
+    return this.#damped.of(layer, head);
   }
 
   /** The queries of the token that a choosing layer chose with last, rotated: [query heads that retrieve * headSize]. */
@@ -217,23 +222,6 @@ export class Decoder {
     return hyperInputs(longPrompts, nPast, n, this.#config.nHeads / this.#config.nKvHeads, isFar);
   }
 
-  #calibrationInputs(n: number): Record<string, Tensor> {
-    if (this.#plan.calibration === undefined) return {};
-    const nGroup = this.#config.nHeads / this.#config.nKvHeads;
-    const { capacity } = this.#cache;
-    const isDamped = n > 1 && this.#sinks.includes(1);
-    // Where nothing is damped the tokens are read as ever, and these are not looked at.
-    const nRows = isDamped ? n * nGroup : 0;
-    const ownBias = new Float32Array(nRows * n);
-    for (let row = 0; row < nRows; row++) ownBias.fill(UNUSED, row * n + Math.floor(row / nGroup) + 1, (row + 1) * n);
-    return {
-      sinks: new Tensor("float32", this.#sinks, [capacity]),
-      is_damped: new Tensor("bool", Uint8Array.of(isDamped ? 1 : 0), [1]),
-      "damped.own_bias": new Tensor("float32", ownBias, [nRows, n]),
-      "damped.sizes": new Tensor("int64", BigInt64Array.of(BigInt(capacity), BigInt(n)), [2]),
-    };
-  }
-
   #ringInputs(nPast: number, n: number): Record<string, Tensor> {
     const ring = this.#ring;
     if (ring === undefined) return {};
@@ -250,9 +238,7 @@ export class Decoder {
     const { nLayers, headSize, rope } = this.#config;
     const { capacity } = this.#cache;
     const { cos, sin } = ropeTables(rope, headSize, capacity);
-    const sinks = new Float32Array(capacity);
-    sinks.set(this.#sinks);
-    this.#sinks = sinks;
+    this.#damped.resize(capacity);
     const inputs: Record<string, Tensor> = {
       cos: new Tensor("float32", cos, [capacity, headSize / 2]),
       sin: new Tensor("float32", sin, [capacity, headSize / 2]),

@@ -1,7 +1,8 @@
 /** A model ready to run, whatever it is made of: the shipped default model, or a user's GGUF file or safetensors folder. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { type HeadGates, PLANS, type PlanName } from "../attention/plan.ts";
+import type { Calibration } from "../attention/calibration.ts";
+import { type AttentionPlan, type HeadGates, PLANS, type PlanName } from "../attention/plan.ts";
 import { LongsightError } from "../errors.ts";
 import { readConfig } from "../models/config.ts";
 import { openModelFile } from "../models/files/open.ts";
@@ -12,7 +13,7 @@ import { openModel } from "../models/open-model.ts";
 import { loadTokenizerFolder } from "../models/tokenizer/folder.ts";
 import { loadTokenizer } from "../models/tokenizer/load.ts";
 import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
-import type { Weights } from "../models/types.ts";
+import type { DecoderConfig, Weights } from "../models/types.ts";
 import { defaultModelDir } from "../paths.ts";
 import { Decoder } from "./decoder.ts";
 import { DecoderMemory } from "./decoder-memory.ts";
@@ -21,7 +22,7 @@ import { measuredGates, probingPlan } from "./head-gates.ts";
 import { HybridDecoder } from "./hybrid.ts";
 import { HybridEncoder } from "./hybrid-encoder.ts";
 import { HybridReader } from "./hybrid-reader.ts";
-import { learnedGates } from "./learned-gates.ts";
+import { learnedHeads, withCalibration } from "./learned-heads.ts";
 import type { DraftReader } from "./reader.ts";
 import { DEFAULT_READING, type Reading, readGates, readReading } from "./reading.ts";
 import type { SessionOptions } from "./session.ts";
@@ -108,8 +109,8 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
   const { file, config, weights, close } = await openModel(path, work);
   try {
     const { fingerprint } = weights;
-    const learned = await learnedGates(file, config, work);
-    const gates = learned ?? readGates(fingerprint);
+    const learned = await learnedHeads(file, config, work);
+    const gates = learned.gates ?? readGates(fingerprint);
     const found = readReading(fingerprint);
     const own = found && (found.plan !== "split" || gates) ? found : DEFAULT_READING;
     const reading: Reading = plan === undefined || plan === PROBING ? own : { ...own, plan };
@@ -119,7 +120,7 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
         "This model's heads have not been looked at yet; run check-model on it first.",
       );
     }
-    const attention = plan === PROBING ? probingPlan(config) : PLANS[reading.plan](config, gates);
+    const attention = plan === PROBING ? probingPlan(config) : planOf(reading.plan, config, gates, learned.calibration);
     const decoder = await Decoder.open({ config, weights }, { ...options, plan: attention });
     const reader = new DecoderReader(decoder, config);
     return {
@@ -129,7 +130,7 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
       encoder: new DecoderMemory({ config, weights, plan: attention, decoder, reader, tokenizer }),
       reading,
       fingerprint,
-      hasGates: learned !== undefined,
+      hasGates: learned.gates !== undefined,
       estimateGates: (ids) => {
         reader.lend({});
         return measuredGates(decoder, config, ids, attention);
@@ -143,6 +144,12 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
     close();
     throw error;
   }
+}
+
+/** A preset for a model; in all but the exact one sinks are damped where that was found to be of use. */
+function planOf(name: PlanName, config: DecoderConfig, gates?: HeadGates, calibration?: Calibration): AttentionPlan {
+  const plan = PLANS[name](config, gates);
+  return name === "exact" ? plan : withCalibration(plan, calibration);
 }
 
 /** A decoder's tokenizer, read before its weights are converted, which may take long; undefined for the hybrid format. */

@@ -214,7 +214,10 @@ def main(argv: list[str] | None = None) -> None:
     name = content_hash([Path(args.file)] if args.file else files_of(folder))
     out = Path(args.out or (f"{args.file}.{NAME}" if args.file else folder / NAME))
     rows = [[round(gate, 4) for gate in layer] for layer in gates.tolist()]
-    out.write_text(json.dumps({"model": name, "sinks": span.sinks, "window": span.window, "gates": rows}) + "\n")
+    known = json.loads(out.read_text()) if out.exists() else {}
+    # What else was learned for the same files stays.
+    kept = known if known.get("model") == name else {}
+    out.write_text(json.dumps({**kept, "model": name, "sinks": span.sinks, "window": span.window, "gates": rows}) + "\n")
     flat = gates.flatten()
     print(f"{(flat >= 0.5).float().mean():.0%} of {len(flat)} heads need far tokens, {(flat < 0.05).float().mean():.0%} do not at all; written to {out}")
 

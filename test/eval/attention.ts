@@ -19,10 +19,9 @@ import type { DecoderConfig } from "../../engine/models/types.ts";
 import { packageRoot } from "../../engine/paths.ts";
 import { type OnShares, referenceLogits } from "../../engine/reference.ts";
 import { Decoder } from "../../engine/runtime/decoder.ts";
-import { DecoderReader } from "../../engine/runtime/decoder-reader.ts";
-import { generate } from "../../engine/runtime/generate.ts";
 import { estimateGates } from "../../engine/runtime/head-gates.ts";
 import { atLeast, type Row, told } from "../bench/rows.ts";
+import { ownText } from "./own-text.ts";
 
 const options = { nThreads: 2, accuracy: "float" } as const;
 
@@ -101,7 +100,7 @@ const streaming = (config: DecoderConfig, gates: HeadGates, which: "low" | "high
 export async function evaluateAttention(path: string): Promise<Row[]> {
   const model = await openModel(path);
   try {
-    const ids = await ownText(model);
+    const ids = await ownText(model, model.config.contextLength, 1);
     const exact = await bitsPerToken(model, exactPlan(model.config), ids);
     const rows = [told("stories260K, exact", exact.bits, "bits/token")];
     const recalls = new Recalls(model, ids);
@@ -134,25 +133,6 @@ export async function evaluateAttention(path: string): Promise<Row[]> {
   } finally {
     model.close();
   }
-}
-
-/** As much text as fits the context, drawn from the model. */
-async function ownText(model: OpenModel): Promise<number[]> {
-  const decoder = await Decoder.open(model, options);
-  const reader = new DecoderReader(decoder, model.config);
-  const ids = [1];
-  const tokenizer = { stopIds: [], bytes: () => new Uint8Array() };
-  // Id 1 begins a text: what it has written is read back from the reader's calls.
-  const recording = {
-    contextLength: reader.contextLength,
-    readText: (text: readonly number[]) => {
-      ids.splice(0, ids.length, ...text);
-      return reader.readText(text);
-    },
-  };
-  await generate(recording, tokenizer, [1], { maxTokens: model.config.contextLength, temperature: 0.7, seed: 1 });
-  await decoder.close();
-  return ids;
 }
 
 /** The mean over the last queries, read one by one; and what each choosing layer chose for each of them. */

@@ -7,6 +7,7 @@ import { packageRoot } from "../../engine/paths.ts";
 import { formatRows, type Row } from "../bench/rows.ts";
 import { testData } from "../data.ts";
 import { evaluateAttention } from "./attention.ts";
+import { calibrate } from "./calibration.ts";
 import { evaluateFirstSource } from "./first-source.ts";
 import { evaluateMemory, formatMemory } from "./memory.ts";
 import { evaluateMemoryMethods } from "./memory-methods.ts";
@@ -37,6 +38,8 @@ const USAGE = `Usage: npm run eval -- retrieval --cases FILE.jsonl --repos DIR [
   What the memory of a repository is worth for completing N held-out lines of it.
        npm run eval -- model [--repos DIR] [--model FOLDER] [--quick] [--json]
   The shipped model's quality and speed against what it is to reach; about ten minutes, two with --quick.
+       npm run eval -- calibration --model FOLDER|FILE.gguf [--json]
+  Finds the heads of a model that profit from damped sinks, and writes them beside it; hours for a large one.
        npm run eval -- methods [--only ${Object.keys(METHODS).join("|")}] [--json]
   What each way of leaving keys out costs a trained external model, and how well the memory's methods work; some minutes.
   Writes docs/methods.md, unless only a part is measured.`;
@@ -111,6 +114,12 @@ const MEASUREMENTS: Readonly<Record<string, (given: Given) => Promise<Measured>>
       writeFileSync(join(packageRoot, "docs", "methods.md"), methodsPage(rows));
     }
     return { result: { rows }, table: formatRows(rows) };
+  },
+  async calibration({ model }) {
+    if (!model) throw new LongsightError("bad-input", USAGE);
+    const result = await calibrate(model);
+    const { beside, calibration } = result;
+    return { result, table: `${calibration.heads.flat().length} heads profit; written to ${beside}` };
   },
   async model(given) {
     const result = await evaluateModel(given);

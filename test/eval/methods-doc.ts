@@ -19,7 +19,7 @@ const METHODS: readonly Method[] = [
       "engine/attention/streaming.ts",
       "engine/attention/gates.ts",
       "engine/runtime/head-gates.ts",
-      "engine/runtime/learned-gates.ts",
+      "engine/runtime/learned-heads.ts",
       "engine/training/gates.py",
     ],
     rows: ["stories260K, half of the heads", "stories260K, text among others: the same"],
@@ -108,8 +108,14 @@ const METHODS: readonly Method[] = [
   {
     name: "ACT (attention calibration)",
     place:
-      "Damps the first tokens of texts that were encoded one by one and stand behind others, by plan and head. In no preset: it gains next to nothing where it was measured. The default model has sinks of its own and no such tokens.",
-    files: ["engine/attention/calibration.ts"],
+      "Damps the first tokens of texts that were encoded one by one and stand behind others, and other placed tokens that a question looks at too much, by plan and head. `npm run eval -- calibration` searches for the heads that profit and writes them beside a model, whose plans but `exact` then damp. In no preset: it gains next to nothing where it was measured. The default model has sinks of its own and no such tokens.",
+    files: [
+      "engine/attention/calibration.ts",
+      "engine/attention/sinks.ts",
+      "engine/attention/head-search.ts",
+      "engine/runtime/damped-keys.ts",
+      "engine/runtime/learned-heads.ts",
+    ],
     rows: ["ACT"],
   },
   {

@@ -16,6 +16,7 @@ import { estimateGates } from "../../engine/runtime/head-gates.ts";
 import type { PlacedMemory } from "../../engine/runtime/reader.ts";
 import { atMost, type Row, told } from "../bench/rows.ts";
 import { storiesGates } from "./attention.ts";
+import { evaluateCalibration } from "./calibration.ts";
 
 const options = { nThreads: 2, accuracy: "float" } as const;
 
@@ -40,15 +41,6 @@ export async function evaluatePlaced(path: string): Promise<Row[]> {
     const whole = await bitsOf(model, path, stories, plan);
     const split = async (some: HeadGates) =>
       (await bitsOf(model, path, stories, { ...balancedPlan(model.config, some), ...SPAN })).placed - whole.packed;
-    const heads = plan.layers.map((layer) => [...layer.heads.keys()]);
-    const gained = async (keep: number) => {
-      const { placed } = await bitsOf(model, path, stories, { ...plan, calibration: { keep, heads } });
-      return told(
-        `ACT: bits per token that it takes off, where texts' first tokens keep ${keep} (stories260K)`,
-        whole.placed - placed,
-        "bits",
-      );
-    };
     const name = "stories260K, text among others";
     return [
       told(`${name}: bits per token without it`, whole.none, "bits"),
@@ -56,8 +48,7 @@ export async function evaluatePlaced(path: string): Promise<Row[]> {
       atMost(`${name}: bits per token that blocks cost`, whole.placed - whole.packed, "bits", 0.05),
       atMost(`${name}: the same with half of the heads streaming, estimated gates`, await split(gates), "bits", 0.05),
       atMost(`${name}: the same, learned gates`, await split(rankedGates(storiesGates())), "bits", 0.05),
-      await gained(0.4),
-      await gained(0.1),
+      ...(await evaluateCalibration(path)),
     ];
   } finally {
     model.close();

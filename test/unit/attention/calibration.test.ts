@@ -80,7 +80,7 @@ const N_HEADS = 2;
 async function inGraph(shares: Float32Array, sinks: readonly number[], losses: readonly number[]) {
   const graph = new GraphBuilder();
   const inputs = ["past", "own"].map((name) => graph.input(name, "float32", [N_HEADS, 1, `${name}.n`]));
-  const sinksInput = graph.input("sinks", "float32", ["past.n"]);
+  const sinksInput = graph.input("sinks", "float32", [1, 1, "past.n"]);
   const loss = graph.weight("loss", "float32", [N_HEADS, 1, 1], Float32Array.from(losses));
   const outputs = calibrated(graph, inputs, { sinks: sinksInput, loss });
   for (const [i, name] of ["newPast", "newOwn"].entries()) {
@@ -92,7 +92,7 @@ async function inGraph(shares: Float32Array, sinks: readonly number[], losses: r
   const out = await session.run({
     past: new Tensor("float32", cut(0, N_PAST), [N_HEADS, 1, N_PAST]),
     own: new Tensor("float32", cut(N_PAST, 7), [N_HEADS, 1, N_OWN]),
-    sinks: new Tensor("float32", Float32Array.from(sinks), [N_PAST]),
+    sinks: new Tensor("float32", Float32Array.from(sinks), [1, 1, N_PAST]),
   });
   await session.release();
   const [past, own] = [out.newPast.data as Float32Array, out.newOwn.data as Float32Array];

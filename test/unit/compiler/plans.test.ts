@@ -305,6 +305,80 @@ for (const { name, path } of decoderFixtures) {
   });
 }
 
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: sinks that a question finds among placed tokens are the reference's, and are damped from then on`, async () => {
+    const model = await openForTest(path);
+    const { nLayers, nKvHeads, nHeads } = model.config;
+    const texts = [textOf(70), textOf(90).reverse()];
+    const question = [5, 17, 99, 3, 41, 8];
+    const [nPlaced, last] = [160, 165];
+    const reader = await decoderForTest(model);
+    const rows: PlacelessRows[] = [];
+    for (const text of texts) {
+      await reader.run(text, 0, []);
+      rows.push({ ...reader.take(0, text.length), isStart: false });
+    }
+    const ids = [...texts.flat(), ...question];
+    const part = (position: number) => [0, 70, nPlaced].findLastIndex((start) => start <= position);
+    const alone = (_: number, __: number, query: number, key: number) => part(query) === 2 || part(query) === part(key);
+    // What the question but its last token gives each placed key, in the mean.
+    const key = (layer: number, kvHead: number, at: number) => (layer * nKvHeads + kvHead) * nPlaced + at;
+    const means = new Float64Array(nLayers * nKvHeads * nPlaced);
+    const nGroup = nHeads / nKvHeads;
+    const undamped = referenceLogits(model.config, model.weights, ids, alone, (layer, head, query, shares) => {
+      if (query < nPlaced || query === last) return;
+      const kvHead = Math.floor(head / nGroup);
+      for (let at = 0; at < nPlaced; at++) means[key(layer, kvHead, at)] += shares[at] / (nGroup * (last - nPlaced));
+    }).at(-1)!;
+    // Between two means that lie far apart, so that rounding decides nothing.
+    const shares = [...means].map((mean) => mean * nPlaced).sort((a, b) => b - a);
+    const gaps = shares.slice(0, 40).map((share, i) => (i > 0 && share > 1.1 ? shares[i - 1] / share : 1));
+    const at = gaps.indexOf(Math.max(...gaps));
+    const detect = Math.sqrt(shares[at - 1] * shares[at]);
+    assert.ok(gaps[at] > 1.03, `a gap: ${gaps[at]}`);
+    const isFound = (layer: number, kvHead: number, at: number) => means[key(layer, kvHead, at)] * nPlaced > detect;
+    const heads = Array.from({ length: nLayers }, () => [...Array(nKvHeads).keys()]);
+    const expected = referenceLogits(model.config, model.weights, ids, alone, undefined, {
+      keep: 0.1,
+      isSink: (layer, kvHead, query, at) => query === last && at < nPlaced && isFound(layer, kvHead, at),
+    }).at(-1)!;
+    for (const preset of [exactPlan, balancedPlan, fastPlan]) {
+      for (const [lengths, keep] of [
+        [[5, 1], 0.1],
+        [[5, 1], 1],
+        // Damping begins with the first run that finds something, so runs are only alike where all is kept.
+        [[2, 3, 1], 1],
+      ] as const) {
+        const decoder = await decoderForTest(model, {
+          plan: { ...preset(model.config), calibration: { keep, heads, detect } },
+        });
+        // What was found in another text is forgotten.
+        for (const start of [30, 0]) {
+          let position = start;
+          for (const one of rows) {
+            decoder.place(position, one);
+            position += one.n;
+          }
+          await decoder.run([1, 2, 3], position, []);
+        }
+        let position = nPlaced;
+        let logits = new Float32Array(0);
+        for (const n of lengths) {
+          logits = (await decoder.run(ids.slice(position, position + n), position, [n - 1])).slice();
+          position += n;
+        }
+        for (const [layer, some] of heads.entries()) {
+          for (const head of some) {
+            const found = Array.from({ length: nPlaced }, (_, i) => i).filter((i) => isFound(layer, head, i));
+            assert.deepEqual(decoder.dampedBy(layer, head), found, `layer ${layer}, head ${head}, runs of ${lengths}`);
+          }
+        }
+        assertClose(logits, keep === 1 ? undamped : expected, 1e-3, `runs of ${lengths}, ${keep} kept`);
+      }
+    }
+  });
+}
+
 /** Layer 0 chooses, the others prune to so many keys each. */
 const pruning = (
   config: DecoderConfig,

@@ -3,9 +3,11 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { balancedPlan } from "../../../engine/attention/plan.ts";
 import { contentHash } from "../../../engine/models/content-hash.ts";
 import { openModelFile } from "../../../engine/models/files/open.ts";
-import { learnedGates } from "../../../engine/runtime/learned-gates.ts";
+import type { DecoderConfig } from "../../../engine/models/types.ts";
+import { learnedHeads, withCalibration } from "../../../engine/runtime/learned-heads.ts";
 import { loadModel, withPlan } from "../../../engine/runtime/loaded-model.ts";
 import { randomChatModel } from "../random-chat-model.ts";
 
@@ -14,6 +16,10 @@ process.env.LONGSIGHT_CACHE = join(folder, "cache");
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const shape = { nLayers: 2, nKvHeads: 2 };
+const config: DecoderConfig = {
+  ...{ architecture: "llama", ...shape, hiddenSize: 32, ffnSize: 64, nHeads: 4, headSize: 8, rope: { theta: 10_000 } },
+  ...{ vocabSize: 128, contextLength: 256, normEps: 1e-5, tiedEmbeddings: false, qkvBias: false, qkNorm: false },
+};
 const gates = [[0.2, 1], [0.7, 0]]; // biome-ignore format: one row
 
 /** A model of one file, so to speak, and a way to lay gates beside it. */
@@ -37,10 +43,10 @@ async function quietly<T>(task: () => Promise<T>): Promise<{ value: T; warnings:
 
 test("gates beside a model are read if they are its own, and else left alone with one line in the log", async () => {
   const { file, lay } = model("a.gguf");
-  const read = () => quietly(() => learnedGates(file, shape));
-  assert.deepEqual(await read(), { value: undefined, warnings: [] });
+  const read = () => quietly(() => learnedHeads(file, shape));
+  assert.deepEqual(await read(), { value: {}, warnings: [] });
   lay({ model: await contentHash(file.files), sinks: 64, window: 256, gates });
-  assert.deepEqual(await read(), { value: gates, warnings: [] });
+  assert.deepEqual(await read(), { value: { gates, calibration: undefined }, warnings: [] });
   for (const [wrong, why] of [
     [{ model: "another", gates }, /other weights/],
     [{ model: await contentHash(file.files), gates: [[0.2, 1]] }, /not those of its heads/],
@@ -59,10 +65,42 @@ test("gates beside a model are read if they are its own, and else left alone wit
   ] as const) {
     lay(wrong);
     const { value, warnings } = await read();
-    assert.equal(value, undefined);
+    assert.deepEqual(value, {});
     assert.equal(warnings.length, 1);
     assert.match(warnings[0], why);
   }
+});
+
+test("heads that profit from damped sinks are read from beside the model, with gates or without", async () => {
+  const { file, lay } = model("b.gguf");
+  const own = await contentHash(file.files);
+  const calibration = { keep: 0.4, detect: 5, heads: [[1], []] };
+  lay({ model: own, gates, calibration });
+  assert.deepEqual(await learnedHeads(file, shape), { gates, calibration });
+  lay({ model: own, calibration });
+  assert.deepEqual(await learnedHeads(file, shape), { gates: undefined, calibration });
+  for (const wrong of [
+    { ...calibration, keep: 0 },
+    { ...calibration, detect: 1 },
+    { ...calibration, heads: [[1]] },
+    { ...calibration, heads: [[2], []] },
+    { ...calibration, heads: 3 },
+    null,
+  ]) {
+    lay({ model: own, gates, calibration: wrong });
+    const { value, warnings } = await quietly(() => learnedHeads(file, shape));
+    assert.deepEqual(value, {});
+    assert.match(warnings[0], /not those of its heads/);
+  }
+});
+
+test("sinks are damped in the heads that retrieve, if the plan has any of them", () => {
+  const split = balancedPlan(config, [[0, 1], [1, 0]]); // biome-ignore format: one row
+  assert.deepEqual(withCalibration(split, { keep: 0.4, heads: [[0, 1], [0]] }).calibration, {
+    ...{ keep: 0.4, heads: [[1], [0]] },
+  });
+  assert.equal(withCalibration(split, { keep: 0.4, heads: [[0], []] }), split);
+  assert.equal(withCalibration(split, undefined), split);
 });
 
 test("a model with gates of its own splits its heads by them, without being checked first", async () => {
