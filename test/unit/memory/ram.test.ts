@@ -22,7 +22,7 @@ function renamed(bytes: Buffer, id: string): Buffer {
   return bytes;
 }
 
-test("RAM holds the landmarks and a bounded working set, whatever is read", async (context) => {
+test("RAM holds the landmarks, the lists of tokens and a bounded working set, whatever is read", async (context) => {
   const dir = temporaryFolder(context);
   const files = new Map([["F/0.TS", sampleText(1, 64 * shape.blockSize)]]);
   const { memory, store, encoder, job } = await smallMemory(dir, files);
@@ -52,8 +52,8 @@ test("RAM holds the landmarks and a bounded working set, whatever is read", asyn
   const nTokens = memory.nTokens;
   assert.ok(nTokens > N_COPIES * 64 * shape.blockSize);
   const opening = (await used()) - before;
-  // Landmarks as floats with room to grow, three numbers a block, and what a typed array costs.
-  const perBlock = shape.routeSize * 4 * 1.3 + 12;
+  // Landmarks as floats and tokens' blocks with room to grow, three numbers a block, and what a typed array costs.
+  const perBlock = shape.routeSize * 4 * 1.3 + shape.blockSize * 4 * 1.5 + 12;
   assert.ok(opening < memory.nBlocks * perBlock + N_COPIES * 500, `opened: ${opening} bytes`);
   for (const block of memory.blocks()) memory.read(block);
   const stored = nTokens * (2 * shape.headSize + 4);
