@@ -51,15 +51,18 @@ const choosing =
   });
 
 /** One choice, in layer 1, of which the later layers read so much. */
-const narrowing =
+const narrowingFrom =
+  (budget: number) =>
   (...later: readonly BlockPlan[]) =>
   (config: DecoderConfig) => ({
     ...exactPlan(config),
     layers: layers(config, (layer) => {
-      if (layer === 1) return { blocks: { kind: "select", selector: "attention", budget: BUDGET } };
+      if (layer === 1) return { blocks: { kind: "select", selector: "attention", budget } };
       return layer === 0 ? {} : { blocks: later[layer - 2] };
     }),
   });
+const narrowing = narrowingFrom(BUDGET);
+const tapering = narrowingFrom(6);
 
 const reuse = (budget: number): BlockPlan => ({ kind: "reuse", budget });
 const prune = (keys: number): BlockPlan => ({ kind: "prune", keys });
@@ -76,6 +79,8 @@ const METHODS: readonly Method[] = [
   { name: "the same, 192 keys, pruned", plan: narrowing(prune(192), prune(192), prune(192)) },
   { name: "the same, 192, 128 and 64 keys, pruned", plan: narrowing(prune(192), prune(128), prune(64)) },
   { name: "the same, 64, 32 and 16 keys, pruned", plan: narrowing(prune(64), prune(32), prune(16)) },
+  { name: "6 blocks, then 6, 4 and 3, as the preset fast tapers", plan: tapering(reuse(6), reuse(4), reuse(3)) },
+  { name: "the same, as many keys, pruned", plan: tapering(prune(384), prune(256), prune(192)) },
 ];
 
 /** What streaming heads see of a context of 512 tokens. */

@@ -132,6 +132,9 @@ async function hyperError(): Promise<Row[]> {
   ];
 }
 
+/** The first runs of a session ask the system for their memory, which the runs of a prompt do once; rounds in turns. */
+const [WARM_UP, ROUNDS] = [2, 11];
+
 /** One layer's attention of a run of 256 tokens, heads as in a model of half a billion weights. */
 async function hyperTime(): Promise<Row[]> {
   const heads = { nHeads: 14, nKvHeads: 2, headSize: 64 };
@@ -142,9 +145,11 @@ async function hyperTime(): Promise<Row[]> {
     const hyper = await openHyper({ fromTokens: 0, block: 256, samples: 768 }, run, 2);
     const dense = await openDense(nPast, n, heads);
     const [ofHyper, ofDense]: [number[], number[]] = [[], []];
-    for (let i = 0; i < 4; i++) {
-      ofHyper.push(await timeMs(hyper.run));
-      ofDense.push(await timeMs(dense.run));
+    for (let i = 0; i < WARM_UP + ROUNDS; i++) {
+      const [hyperMs, denseMs] = [await timeMs(hyper.run), await timeMs(dense.run)];
+      if (i < WARM_UP) continue;
+      ofHyper.push(hyperMs);
+      ofDense.push(denseMs);
     }
     await hyper.close();
     await dense.close();
