@@ -14,8 +14,8 @@ from .tokenizer import PAD, SPECIAL
 GROUP_ROWS, KIN_ROWS = 8, 6
 N_BLOCKS = 12  # blocks a row reads: half chosen by shared rare tokens, half at random, as routing would bring them with its mistakes
 NO_MEMORY = 0.2  # share of rows that read nothing, so that the model works without an index
-RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.5, 3, 1200  # share of groups with made-up names, how many, in the first characters of a text
-DECOYS = 2  # names that resemble each of them and stand for something else
+RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.5, 6, 1200  # share of groups with made-up names, how many, in the first characters of a text
+USERS, DECOYS = 2, 1  # files that use each of them; names that resemble it and stand for something else
 OWN_BEFORE, OWN_AFTER, IMPORTED, SAME_FOLDER, OTHER = range(len(MEMORY_CLASSES))
 
 
@@ -24,7 +24,7 @@ class Group:
     repository: int
     ids: np.ndarray  # [8, n + 1]
     classes: np.ndarray  # [8, 8] class of row j as memory of row i; -1 on the diagonal
-    planted: list[tuple[int, int]]  # row and position of made-up values that row 0 uses, or might take for those
+    planted: list[tuple[int, int, int]]  # a row, and row and position of a made-up value that it uses or might take for one
 
 
 def pick_kin(sampler: Sampler, rng: np.random.Generator, target: int) -> list[int]:
@@ -70,14 +70,14 @@ def draw_group(sampler: Sampler, rng: np.random.Generator, length: int, plain_on
         members[5], texts[0], texts[5] = target, texts[0][:cut], texts[0][cut:]
         classes[5], classes[:, 5] = classes[0], classes[:, 0]
         classes[0, 5], classes[5, 0] = OWN_AFTER, OWN_BEFORE
-    values = plant(rng, texts, [corpus.files[m].language for m in members]) if not plain_only and rng.random() < RARE_GROUPS else []
+    values = plant(rng, texts, [corpus.files[m].language for m in members[:KIN_ROWS]]) if not plain_only and rng.random() < RARE_GROUPS else []
     np.fill_diagonal(classes, -1)
     used, rows = set(members), []
     for m, text in zip(members, texts):
         file = corpus.files[m]
         ids = sampler.piece(rng, file, text, length, plain_only)
         rows.append(ids + [PAD] * (length - len(ids)) if plain_only else sampler.fill(rng, ids, length, file.repository, used))
-    planted = [(row, at) for row, value in values if (at := position(rows[row], sampler.encode(value))) >= 0]
+    planted = [(user, row, at) for user, row, value in values if (at := position(rows[row], sampler.encode(value))) >= 0]
     return Group(corpus.files[target].repository, np.array(rows), classes, planted)
 
 
@@ -86,23 +86,26 @@ def position(ids: list[int], part: list[int]) -> int:
     return next((i for i in range(len(ids) - len(part)) if ids[i : i + len(part)] == part), -1)
 
 
-def plant(rng: np.random.Generator, texts: list[str], languages: list[str]) -> list[tuple[int, str]]:
-    """Made-up functions into the kin's texts, lines that use some of them into the target's. Gives the row and value of each function."""
+def plant(rng: np.random.Generator, texts: list[str], languages: list[str]) -> list[tuple[int, int, str]]:
+    """Made-up functions into the kin's texts, and lines that use some of them into other kin's. Gives a row that uses a function, or
+    could take another one for it, the function's row and its value."""
 
-    def insert(at: int, part: str) -> None:
-        line = texts[at].find("\n", int(rng.integers(min(len(texts[at]), RARE_WITHIN)))) + 1
-        texts[at] = texts[at][:line] + part + texts[at][line:]
+    def insert(row: int, part: str) -> None:
+        line = texts[row].find("\n", int(rng.integers(min(len(texts[row]), RARE_WITHIN)))) + 1
+        texts[row] = texts[row][:line] + part + texts[row][line:]
 
-    def define(name: str, value: str) -> tuple[int, str]:
-        kin = int(rng.integers(1, KIN_ROWS))
-        insert(kin, value.join(definition(languages[kin], name)))
-        return kin, value
+    def define(row: int, name: str, value: str) -> tuple[int, str]:
+        insert(row, value.join(definition(languages[row], name)))
+        return row, value
 
     values = []
     for _ in range(RARE_NAMES):
         name, value = rare(rng)
-        insert(0, value.join(use(languages[0], name)))
-        values += [define(name, value), *(define(resembling(rng, name), rare(rng)[1]) for _ in range(DECOYS))]
+        home, *users = rng.permutation(KIN_ROWS)[: USERS + 1].tolist()
+        made = [define(home, name, value), *(define(home, resembling(rng, name), rare(rng)[1]) for _ in range(DECOYS))]
+        for user in users:
+            insert(user, value.join(use(languages[user], name)))
+            values += [(user, row, value) for row, value in made]
     return values
 
 
@@ -124,8 +127,7 @@ def choose_blocks(rng: np.random.Generator, group: Group, block: int, vocab_size
         best = others[np.argsort(-overlap[r, others])[: N_BLOCKS // 2]]
         rest = rng.permutation(np.setdiff1d(others, best))[: N_BLOCKS - len(best)]
         index[r] = rng.permutation(np.concatenate([best, rest]))
-        if r == 0:
-            put_in(index[0], [row * per_row + at // block for row, at in group.planted if at < ids.shape[1]])
+        put_in(index[r], [row * per_row + at // block for user, row, at in group.planted if user == r and at < ids.shape[1]])
         if rng.random() >= NO_MEMORY:
             classes[r] = group.classes[r, owner[index[r]]]
     return index, classes
