@@ -47,6 +47,9 @@ export interface DecoderMemoryParts {
   readonly tokenizer: ModelTokenizer;
 }
 
+/** The layer whose queries find blocks. */
+export const routeLayerOf = ({ nLayers }: Pick<DecoderConfig, "nLayers">) => Math.round(0.4 * nLayers);
+
 export class DecoderMemory {
   readonly shape: PlacedShape;
   readonly fingerprint: string;
@@ -66,11 +69,11 @@ export class DecoderMemory {
 
   constructor(parts: DecoderMemoryParts) {
     const { config, weights, plan, tokenizer } = parts;
-    const { nLayers, headSize, contextLength, qkvBias } = config;
+    const { headSize, contextLength, qkvBias } = config;
     const stored = plan.layers.map(({ heads }) => [...heads.keys()].filter((head) => heads[head] === "retrieval"));
     this.#parts = parts;
     this.#seenRuns = Math.min(SEEN_RUNS, Math.max(Math.floor(contextLength / RUN_TOKENS) - 1, 1));
-    this.routeLayer = Math.round(0.4 * nLayers);
+    this.routeLayer = routeLayerOf(config);
     const routeSize = stored[this.routeLayer].length * headSize;
     this.shape = { headSize, rowsPerToken: stored.flat().length, routeSize, blockSize: BLOCK_TOKENS };
     this.#routeRow = stored.slice(0, this.routeLayer).flat().length;

@@ -13,11 +13,21 @@ const RUN_TOKENS = 128;
 /** Queries looked at, spread over the second half of the text. */
 const N_QUERIES = 32;
 
-/** Every layer chooses blocks, and so tells its queries; a budget as long as any text leaves nothing out. */
+/** More than any text has. */
+const ALL_BLOCKS = 2 ** 20;
+
+/** Every layer chooses blocks, and so tells its queries; nothing is left out. */
 export function probingPlan(config: DecoderConfig): AttentionPlan {
   const exact = exactPlan(config);
-  const blocks = { kind: "select", selector: "mean", budget: 2 ** 20 } as const;
+  const blocks = { kind: "select", selector: "mean", budget: ALL_BLOCKS } as const;
   return { ...exact, layers: exact.layers.map(({ heads }) => ({ heads, blocks })) };
+}
+
+/** The exact plan with one layer that chooses, by the attention that it pays to all keys anyway, and so tells its queries. */
+export function tellingPlan(config: DecoderConfig, layer: number): AttentionPlan {
+  const exact = exactPlan(config);
+  const blocks = { kind: "select", selector: "attention", budget: ALL_BLOCKS } as const;
+  return { ...exact, layers: exact.layers.map((one, i) => (i === layer ? { ...one, blocks } : one)) };
 }
 
 /**

@@ -16,9 +16,9 @@ import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import { defaultModelDir } from "../paths.ts";
 import { Decoder } from "./decoder.ts";
-import { DecoderMemory } from "./decoder-memory.ts";
+import { DecoderMemory, routeLayerOf } from "./decoder-memory.ts";
 import { DecoderReader } from "./decoder-reader.ts";
-import { measuredGates, probingPlan } from "./head-gates.ts";
+import { measuredGates, probingPlan, tellingPlan } from "./head-gates.ts";
 import { HybridDecoder } from "./hybrid.ts";
 import { HybridEncoder } from "./hybrid-encoder.ts";
 import { HybridReader } from "./hybrid-reader.ts";
@@ -146,10 +146,13 @@ export async function loadModel(ref: string | undefined, work: ModelWork = {}): 
   }
 }
 
-/** A preset for a model; in all but the exact one sinks are damped where that was found to be of use. */
+/**
+ * A preset for a model. In all but the exact one sinks are damped where that was found to be of use; that one tells what it
+ * looks at as the others do.
+ */
 function planOf(name: PlanName, config: DecoderConfig, gates?: HeadGates, calibration?: Calibration): AttentionPlan {
-  const plan = PLANS[name](config, gates);
-  return name === "exact" ? plan : withCalibration(plan, calibration);
+  if (name === "exact") return tellingPlan(config, routeLayerOf(config));
+  return withCalibration(PLANS[name](config, gates), calibration);
 }
 
 /** A decoder's tokenizer, read before its weights are converted, which may take long; undefined for the hybrid format. */

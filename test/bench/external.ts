@@ -182,7 +182,7 @@ async function compareAtStart(path: string, nRounds: number): Promise<Row[]> {
   const prefill = await inTurns(sides, nRounds, prefilling);
   await sides.close();
   return [
-    ...rowsOf("decode at depth 0, exact", decode, 0.85),
+    ...rowsOf("decode at depth 0, exact", decode, 0.95),
     ...rowsOf(`prefill of ${PREFILL_TOKENS} at depth 0, exact`, prefill, 1),
   ];
 }

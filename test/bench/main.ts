@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { packageRoot } from "../../engine/paths.ts";
 import { testData } from "../data.ts";
+import { benchEncoding } from "./encoding.ts";
 import { benchExternal } from "./external.ts";
 import { benchIndex } from "./index.ts";
 import { benchMemory } from "./memory.ts";
@@ -33,7 +34,7 @@ if (mode === "editor") {
   if (tokenizer.skip) console.error(`Skipped the external model: ${tokenizer.skip}.`);
   else {
     rows.push(...(await benchExternal(mode)));
-    if (mode === "full") rows.push(...benchPlaced());
+    if (mode === "full") rows.push(...benchEncoding(), ...benchPlaced());
   }
   if (mode === "full") rows.push(...(await benchMemory()));
 }

@@ -18,7 +18,6 @@ import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repos
 import { segmentBytes } from "../../engine/memory/segment.ts";
 import { SegmentStore, type SegmentStoreOptions } from "../../engine/memory/segment-store.ts";
 import { SizedIndex } from "../../engine/memory/sized-index.ts";
-import { openModelFile } from "../../engine/models/files/open.ts";
 import { openModel } from "../../engine/models/open-model.ts";
 import { loadTokenizer } from "../../engine/models/tokenizer/load.ts";
 import { packageRoot } from "../../engine/paths.ts";
@@ -53,7 +52,6 @@ class ReplicatedStore extends SegmentStore {
 }
 
 interface Measured {
-  readonly encodeRate: number;
   readonly bytesPerToken: number;
   readonly reopenMs: number;
   readonly indexMs: number;
@@ -63,11 +61,11 @@ interface Measured {
   readonly llamaMs: number | null;
 }
 
-async function measure(path: string, dir: string): Promise<Measured> {
-  const file = openModelFile(path);
+/** The model with half of its heads streaming, and the ids of this repository's files of these names. */
+export async function openSplitModel(path: string, ...names: readonly string[]) {
   const model = await openModel(path);
   const { config, weights } = model;
-  const tokenizer = loadTokenizer(file, config.vocabSize);
+  const tokenizer = loadTokenizer(model.file, config.vocabSize);
   // Weights are random, so any half of the heads does: every second one streams.
   const gates = Array.from({ length: config.nLayers }, () =>
     Array.from({ length: config.nKvHeads }, (_, head) => head % 2),
@@ -76,6 +74,16 @@ async function measure(path: string, dir: string): Promise<Measured> {
   const decoder = await Decoder.open(model, { ...options, plan });
   const reader = new DecoderReader(decoder, config);
   const encoder = new DecoderMemory({ config, weights, plan, decoder, reader, tokenizer });
+  const ids = tokenizer.encode(names.map((name) => readFileSync(join(packageRoot, name), "utf8")).join("\n"));
+  const close = async () => {
+    await decoder.close();
+    model.close();
+  };
+  return { config, encoder, tokenizer, ids, close };
+}
+
+async function measure(path: string, dir: string): Promise<Measured> {
+  const { encoder, tokenizer, ids: all, close } = await openSplitModel(path, ...FILES);
   const { fingerprint, shape } = encoder;
   const log = (line: string) => console.error(line);
   const storeOptions: SegmentStoreOptions = { fingerprint, shape, quotaBytes: 2 ** 40, log };
@@ -92,7 +100,7 @@ async function measure(path: string, dir: string): Promise<Measured> {
     turn: (run) => run(),
     read: async ({ path: name }) => texts.get(name),
   });
-  const { tokensEncoded, ms } = await job.run();
+  await job.run();
 
   const replicated = new ReplicatedStore(dir, storeOptions);
   const copies = (nTokens: number) => {
@@ -114,7 +122,6 @@ async function measure(path: string, dir: string): Promise<Measured> {
     indexMs = await timed(() => index.settled());
   }
 
-  const all = tokenizer.encode([...texts.values()].join("\n"));
   const question = (round: number) => all.slice(round * QUESTION_TOKENS, (round + 1) * QUESTION_TOKENS);
   /** From a question to the logits of its answer's first token; then some more tokens. */
   const ask = async (memory: RepositoryMemory, ids: readonly number[]) => {
@@ -146,13 +153,10 @@ async function measure(path: string, dir: string): Promise<Measured> {
     }
   }
   const rssBytes = process.memoryUsage.rss();
-  await decoder.close();
-  model.close();
-  file.close();
+  await close();
   const first = (name: keyof typeof SIZES) => times[name].map(({ firstMs }) => firstMs);
   const decode = (name: keyof typeof SIZES) => times[name].map(({ decodeMs }) => decodeMs);
   return {
-    encodeRate: (1000 * tokensEncoded) / ms,
     bytesPerToken: segmentBytes(10_000, shape) / 10_000,
     ...{ reopenMs, indexMs, rssBytes },
     firstTokenMs: { small: first("small"), large: first("large") },
@@ -194,7 +198,6 @@ export function benchPlaced(): Row[] {
     const firstMs = median(firstTokenMs.large);
     const dense = 24 * 2 * 64 * 2 * 2;
     return [
-      told("0.5B Q4_0: encoding into memory", measured.encodeRate, "tokens/s"),
       atLeast("0.5B Q4_0: bytes for a token, f16 of all heads / in memory", dense / measured.bytesPerToken, "x", 4),
       atMost("0.5B Q4_0: re-opening 1M replicated tokens", measured.reopenMs / 1000, "s", 1),
       told("0.5B Q4_0: making its index, meanwhile in use", measured.indexMs / 1000, "s"),

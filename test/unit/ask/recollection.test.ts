@@ -66,6 +66,27 @@ test("a model that reads from memory answers from blocks, names them and shows w
   assert.ok((await again.generate({ model: path, prompt: "a", plan: "fast", maxTokens: 2 })).nTokens <= 2);
 });
 
+test("a model that leaves nothing out tells where it looked too", async (context) => {
+  const [folder, path] = [folderWith(PROJECT), randomChatModel()];
+  context.after(() => {
+    for (const one of [folder, path]) rmSync(one, { recursive: true });
+  });
+  const model = await openModel(path);
+  writeReading(model.weights.fingerprint, { way: "memory", plan: "exact" });
+  model.close();
+  const engine = new Engine();
+  context.after(() => engine.close());
+  await engine.encode(folder, {}, path);
+  const { memory } = await engine.ask({ folder, question: "who takes the oldest job from the queue?", model: path });
+  const [{ blocks, looks }] = memory!.layers;
+  assert.ok(looks > 0);
+  assert.ok(blocks.some((block) => block.path === "src/queue.ts" && block.mass > 0 && block.headMasses.length > 0));
+  assert.ok(
+    blocks.some(({ score }) => score !== 0),
+    "landmarks were compared",
+  );
+});
+
 test("what a model that reads from memory lacks is encoded behind its answers", async (context) => {
   // Not what the test before has encoded.
   const files = { ...PROJECT, "src/queue.ts": `${PROJECT["src/queue.ts"]}// The end.\n` };

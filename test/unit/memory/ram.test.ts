@@ -12,7 +12,8 @@ setFlagsFromString("--expose_gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
 const MIB = 2 ** 20;
-const N_COPIES = 1000;
+/** Of 1,024 tokens each; 10,000 are a repository of ten million. */
+const N_COPIES = Number(process.env.LONGSIGHT_COPIES ?? 1000);
 
 /** A segment's bytes under another name: the name and the checksum of its head change. */
 function renamed(bytes: Buffer, id: string): Buffer {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { farShare, rankedGates } from "../../../engine/attention/gates.ts";
+import type { AttentionPlan } from "../../../engine/attention/plan.ts";
 import { referenceLogits } from "../../../engine/reference.ts";
-import { estimateGates } from "../../../engine/runtime/head-gates.ts";
+import { Decoder } from "../../../engine/runtime/decoder.ts";
+import { estimateGates, tellingPlan } from "../../../engine/runtime/head-gates.ts";
 import { assertClose } from "../close.ts";
 import { decoderFixtures, openForTest } from "../decoder-golden.ts";
 
@@ -43,5 +45,22 @@ for (const name of ["llama", "qwen2", "qwen3"]) {
     }
     const gates = await estimateGates({ config, weights }, ids, { nThreads: 1, ...span });
     assert.deepEqual(gates, rankedGates(needs));
+  });
+}
+
+for (const { name, path } of decoderFixtures) {
+  test(`${name}: telling what a layer asks for changes no bit`, async () => {
+    const model = await openForTest(path);
+    const open = (plan?: AttentionPlan) =>
+      Decoder.open(model, { nThreads: 1, accuracy: "float", ...(plan && { plan }) });
+    const [exact, telling] = [await open(), await open(tellingPlan(model.config, 1))];
+    const ids = Array.from({ length: 200 }, (_, i) => (i * i * 31 + i * 7 + 3) % 128);
+    for (const decoder of [exact, telling]) await decoder.run(ids.slice(0, 197), 0, []);
+    for (let at = 197; at < 200; at++) {
+      const expected = (await exact.run([ids[at]], at, [0])).slice();
+      assert.deepEqual((await telling.run([ids[at]], at, [0])).slice(), expected);
+      assert.equal(telling.queriesOf(1).length, model.config.nHeads * model.config.headSize);
+    }
+    for (const decoder of [exact, telling]) await decoder.close();
   });
 }
