@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Calibration } from "../../../engine/attention/calibration.ts";
 import { balancedPlan, type HeadGates } from "../../../engine/attention/plan.ts";
 import type { ModelTokenizer } from "../../../engine/models/tokenizer/tokenizer.ts";
 import type { PlacelessRows } from "../../../engine/runtime/decoder.ts";
@@ -14,10 +15,10 @@ const textOf = (n: number, seed: number) => Array.from({ length: n }, (_, i) => 
 const none = { vocabSize: 2, token: (id: number) => `${id}` } as Partial<ModelTokenizer> as ModelTokenizer;
 
 /** `gates`: heads below a half stream, which see few tokens so that tests notice. */
-async function open(path: string, gates?: HeadGates) {
+async function open(path: string, gates?: HeadGates, calibration?: Calibration) {
   const model = await openForTest(path);
   const { config, weights } = model;
-  const plan = { ...balancedPlan(config, gates), ...(gates && { sinks: 8, window: 48 }) };
+  const plan = { ...balancedPlan(config, gates), ...(gates && { sinks: 8, window: 48 }), calibration };
   const decoder = await decoderForTest(model, { plan });
   const reader = new DecoderReader(decoder, { ...config, contextLength: 4096 });
   const parts = { config: { ...config, contextLength: 4096 }, weights, plan, decoder, reader, tokenizer: none };
@@ -64,6 +65,28 @@ test("a file is encoded to the same blocks while the model answers in between, a
     assertClose(Float32Array.from(keys), Float32Array.from(alone.exact[i].keys), 1e-3, `keys of run ${i}`);
     assertClose(Float32Array.from(values), Float32Array.from(alone.exact[i].values), 1e-3, `values of run ${i}`);
   }
+});
+
+test("what is stored is the same whether a plan damps sinks and searches for them or not", async () => {
+  const path = decoderFixtures[0].path;
+  const [file, other] = [textOf(2000, 5), textOf(256, 9)];
+  const expected = await encoded((await open(path)).memory, file);
+  const { memory, reader } = await open(path, undefined, { keep: 0.1, detect: 1.01, heads: [[0, 1], [0, 1]] }); // biome-ignore format: one row
+  assert.equal(memory.fingerprint, (await open(path)).memory.fingerprint);
+  const rows = (await encoded(memory, other)).exact.map((part) => ({ ...part, isStart: true }));
+  let nRuns = 0;
+  // Questions over placed texts, which do damp, in between.
+  const turn = async <T>(run: () => Promise<T>) => {
+    if (nRuns++ % 3 === 1) await reader.readText(textOf(20, nRuns), { placed: { at: 2, nTokens: 256, rows } });
+    return await run();
+  };
+  let i = 0;
+  for await (const part of memory.encodeParts(file, { turn })) {
+    const { keys, values } = expected.exact[i++];
+    assertClose(Float32Array.from(part.rows.keys), Float32Array.from(keys), 1e-5, `keys of run ${i}`);
+    assertClose(Float32Array.from(part.rows.values), Float32Array.from(values), 1e-5, `values of run ${i}`);
+  }
+  assert.equal(i, 16);
 });
 
 /** In each layer the other head streams. */
