@@ -89,7 +89,8 @@ export class EncodingJob {
     let [filesEncoded, filesLeft, tokensEncoded] = [0, 0, 0];
     let isFull = false;
     const bytesTotal = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    let bytesDone = 0;
+    // Files that need no work, such as copies, tell nothing of the rate.
+    let [bytesDone, bytesEncoded] = [0, 0];
     if (files.length > 0)
       options.onProgress?.({ filesDone: 0, filesTotal: files.length, tokensDone: 0, remainingMs: null });
     for (const [i, file] of files.entries()) {
@@ -105,7 +106,9 @@ export class EncodingJob {
       else filesEncoded++;
       bytesDone += file.sizeBytes;
       const ms = workedMs();
-      const remainingMs = ms < MIN_RATE_MS ? null : (ms / bytesDone) * (bytesTotal - bytesDone);
+      if (nTokens) bytesEncoded += file.sizeBytes;
+      const isKnown = ms >= MIN_RATE_MS && bytesEncoded > 0;
+      const remainingMs = isKnown ? (ms / bytesEncoded) * (bytesTotal - bytesDone) : null;
       options.onProgress?.({ filesDone: i + 1, filesTotal: files.length, tokensDone: tokensEncoded, remainingMs });
     }
     return { filesEncoded, tokensEncoded, filesLeft, isFull, ms: workedMs() };
