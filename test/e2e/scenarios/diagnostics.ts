@@ -63,7 +63,7 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
     await panel.locator(".details summary", { hasText: "As a table" }).click();
     const names = (await panel.locator(".details table.masses thead th").allTextContents()).slice(1);
     const layers = names.map((name) => ({ layer: Number(/^Layer (\d+), head \d+$/.exec(name)?.[1]) }));
-    assert.ok(new Set(layers.map(({ layer }) => layer)).size === 2 && layers.length === 8, names.join("; "));
+    assert.ok(new Set(layers.map(({ layer }) => layer)).size === 1 && layers.length === 4, names.join("; "));
     // By block, the percentages of the heads.
     const lines = await panel
       .locator(".details table.masses tbody tr")
