@@ -20,9 +20,10 @@ import { makeRandomModel } from "./make-random-model.ts";
 import { openSplitModel } from "./placed.ts";
 import { atLeast, median, type Row, ratios, spread, told } from "./rows.ts";
 
-const ROUNDS = { start: 5, depth: 3 };
+const ROUNDS = { start: 9, depth: 3 };
 const DEPTH = 32_768;
-const FILE = "engine/memory/repository-memory.ts";
+/** So short that a round takes both sides about as long, and long enough that its end is read behind all that is seen. */
+const FILE = "engine/memory/placed-context.ts";
 /** Threads that wait awake for their next work do so for less than this; the other side is measured after it. */
 const PAUSE_MS = 100;
 
