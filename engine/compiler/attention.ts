@@ -47,6 +47,7 @@ import { type Alive, attendToKeys, importanceOf, keysOf, mostImportant } from ".
 import { streamingAttention } from "../attention/streaming.ts";
 import type { DecoderConfig } from "../models/types.ts";
 import type { Dim, ElementType, GraphBuilder, Value } from "../onnx/graph.ts";
+import { noShares, singleOrSeveral } from "./single-or-several.ts";
 
 export type CacheType = Cached["type"];
 
@@ -177,7 +178,11 @@ export class AttentionCompiler {
       sizes: this.#input("sizes.all", "int64", [2]),
       calibration: this.#calibration(layer),
     };
-    const [choose, several] = this.#choosing(layer, () => this.#severalTokens(rows, own, cached, all, heads));
+    const { calibration } = this.#plan;
+    const detects = calibration?.detect !== undefined && calibration.heads[layer].length > 0;
+    const read = () => this.#severalTokens(rows, own, cached, all, heads);
+    const name = detects ? `received.${layer}` : undefined;
+    const { choose, several } = singleOrSeveral(graph, this.#run.isSingle, read, name);
     if (blocks.kind === "all") {
       return choose(
         ["float32"],
@@ -265,46 +270,6 @@ export class AttentionCompiler {
     return mixed;
   }
 
-  /**
-   * How a layer does one thing for a single token and another for several; what reads several. Where sinks are searched for
-   * this tells also what keys received, which the branches need not know of.
-   */
-  #choosing(
-    layer: number,
-    read: () => [mixed: Value, received: Value | undefined],
-  ): [
-    choose: (types: readonly ElementType[], single: () => Value[], several: () => Value[]) => Value[],
-    several: () => Value,
-  ] {
-    const graph = this.#graph;
-    const { calibration } = this.#plan;
-    const detects = calibration?.detect !== undefined && calibration.heads[layer].length > 0;
-    let received: Value | undefined;
-    const several = () => {
-      const [mixed, got] = read();
-      received = got;
-      return mixed;
-    };
-    if (!detects) return [(types, one, more) => graph.choose(this.#run.isSingle, types, one, more), several];
-    const choose = (types: readonly ElementType[], one: () => Value[], more: () => Value[]) => {
-      const outputs = graph.choose(
-        this.#run.isSingle,
-        [...types, "float32"],
-        () => [...one(), this.#noShares()],
-        () => [...more(), received as Value],
-      );
-      const [told] = graph.nodes("Identity", [outputs[types.length]], [`received.${layer}`]);
-      graph.output(told, "float32", ["receiving", "received"]);
-      return outputs.slice(0, types.length);
-    };
-    return [choose, several];
-  }
-
-  #noShares(): Value {
-    const none = this.#graph.weight("no_shares", "float32", [1, 1], new Float32Array(1));
-    return this.#graph.node("Identity", [none]);
-  }
-
   /** Whether keys that a choosing layer reads are left out before another one chooses. */
   #isPruned(layer: number): boolean {
     for (const { blocks } of this.#plan.layers.slice(layer + 1)) {
@@ -369,11 +334,12 @@ export class AttentionCompiler {
       ownBias: this.#input("damped.own_bias", "float32", ["queries", "n"]),
       sizes: this.#input("damped.sizes", "int64", [2]),
     };
-    const [mixed, received] = this.#graph.choose(
+    const graph = this.#graph;
+    const [mixed, received] = graph.choose(
       this.#input("is_damped", "bool", [1]),
       ["float32", "float32"],
-      () => calibratedTokens(this.#graph, rows.q, own, cached, inputs, heads, calibration),
-      () => [this.#manyTokens(rows, own, cached, heads), this.#noShares()],
+      () => calibratedTokens(graph, rows.q, own, cached, inputs, heads, calibration),
+      () => [this.#manyTokens(rows, own, cached, heads), noShares(graph)],
     );
     return [mixed, received];
   }
