@@ -64,9 +64,10 @@ export function formatPush({ pushed, present, bytes: sizeBytes }: PushResult): s
   return `${plural(pushed, "segment")} pushed, ${bytes(sizeBytes)}; ${count.format(present)} were there already`;
 }
 
-export function formatPull({ pulled, absent, damaged }: PullResult): string {
+export function formatPull({ pulled, absent, damaged, isFull }: PullResult): string {
   const left = damaged > 0 ? `, ${count.format(damaged)} were damaged and left out` : "";
-  return `${plural(pulled, "segment")} pulled; ${count.format(absent)} have not been pushed${left}`;
+  const full = isFull ? "\n  the memory is full: the other files are left out" : "";
+  return `${plural(pulled, "segment")} pulled; ${count.format(absent)} have not been pushed${left}${full}`;
 }
 
 /** What was found of each way of reading under each plan, and what the model does from now on. */

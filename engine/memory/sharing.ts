@@ -25,6 +25,8 @@ export interface PullResult {
   readonly absent: number;
   /** Segments that are not what they should be; they were not taken in. */
   readonly damaged: number;
+  /** Whether it ended because the memory's quota is used up by this folder itself; the rest was not asked for. */
+  readonly isFull: boolean;
 }
 
 /** Transfers at a time: enough to hide the way to a distant place. */
@@ -59,8 +61,12 @@ export async function pullMemory(
   remote: Remote,
   options: ShareOptions = {},
 ): Promise<PullResult> {
-  let [pulled, absent, damaged] = [0, 0, 0];
+  let [pulled, absent, damaged, isFull] = [0, 0, 0, false];
+  const makeRoom = () => store.makeRoom(0, (id) => memory.needs(id));
   await inParallel(memory.missing, options, async (file: RepositoryFile) => {
+    // How large a segment is, is seen when it is here: the quota is passed by the few that are under way at most.
+    isFull ||= !makeRoom();
+    if (isFull) return;
     const id = store.idOf(file.contentHash);
     const bytes = await remote.get(store.nameOf(id), options.signal);
     if (bytes === undefined) {
@@ -70,9 +76,9 @@ export async function pullMemory(
     if ((await store.takeIn(id, bytes)) && memory.take(file)) pulled++;
     else damaged++;
   });
-  // What was taken over may be more than the quota allows: others go.
-  store.makeRoom(0, (id) => memory.needs(id));
-  return { pulled, absent, damaged };
+  // What was taken over last may be more than the quota allows: others go.
+  makeRoom();
+  return { pulled, absent, damaged, isFull };
 }
 
 async function inParallel<T>(

@@ -21,7 +21,12 @@ async function shares(context: TestContext, remote: Remote): Promise<void> {
   const first = await smallMemory(join(dir, "first"), files());
   await first.job().run();
   const second = await smallMemory(join(dir, "second"), files());
-  assert.deepEqual(await pullMemory(second.memory, second.store, remote), { pulled: 0, absent: 7, damaged: 0 });
+  assert.deepEqual(await pullMemory(second.memory, second.store, remote), {
+    pulled: 0,
+    absent: 7,
+    damaged: 0,
+    isFull: false,
+  });
   const progress: string[] = [];
   const onProgress = (done: number, total: number) => progress.push(`${done}/${total}`);
   const { pushed, bytes } = await pushMemory(first.memory, first.store, remote, { onProgress });
@@ -29,13 +34,23 @@ async function shares(context: TestContext, remote: Remote): Promise<void> {
   assert.ok(bytes > 7 * 100);
   assert.deepEqual(progress, ["1/7", "2/7", "3/7", "4/7", "5/7", "6/7", "7/7"]);
   assert.deepEqual(await pushMemory(first.memory, first.store, remote), { pushed: 0, present: 7, bytes: 0 });
-  assert.deepEqual(await pullMemory(second.memory, second.store, remote), { pulled: 7, absent: 0, damaged: 0 });
+  assert.deepEqual(await pullMemory(second.memory, second.store, remote), {
+    pulled: 7,
+    absent: 0,
+    damaged: 0,
+    isFull: false,
+  });
   assert.deepEqual(second.memory.missing, []);
   assert.equal(second.memory.nTokens, first.memory.nTokens);
   assert.deepEqual(second.log, []);
   // Another model finds nothing of its own there.
   const other = await smallMemory(join(dir, "other"), files(), { fingerprint: "another" });
-  assert.deepEqual(await pullMemory(other.memory, other.store, remote), { pulled: 0, absent: 7, damaged: 0 });
+  assert.deepEqual(await pullMemory(other.memory, other.store, remote), {
+    pulled: 0,
+    absent: 7,
+    damaged: 0,
+    isFull: false,
+  });
   const aborted = { signal: AbortSignal.abort() };
   await assert.rejects(pushMemory(first.memory, first.store, remote, aborted), { code: "cancelled" });
   await assert.rejects(pullMemory(other.memory, other.store, remote, aborted), { code: "cancelled" });
@@ -129,11 +144,34 @@ test("what is not whole, or another file's, is not taken in", async (context) =>
   writeFileSync(paths[3], readFileSync(paths[3]).subarray(0, 100));
   writeFileSync(paths[4], "");
   const second = await smallMemory(join(dir, "second"), files());
-  assert.deepEqual(await pullMemory(second.memory, second.store, remote), { pulled: 3, absent: 0, damaged: 4 });
+  assert.deepEqual(await pullMemory(second.memory, second.store, remote), {
+    pulled: 3,
+    absent: 0,
+    damaged: 4,
+    isFull: false,
+  });
   assert.equal(second.log.length, 4);
   assert.deepEqual(readdirSync(join(dir, "second", "unfinished")), []);
   // The rest is encoded here.
   assert.equal((await second.job().run()).filesEncoded, 4);
+  for (const { encoder } of [first, second]) await encoder.close();
+});
+
+test("pulling ends where the quota is used up, and drops nothing that the folder needs", async (context) => {
+  const dir = temporaryFolder(context);
+  const remote = openRemote(pathToFileURL(join(dir, "shared")).href);
+  const many = new Map(Array.from({ length: 24 }, (_, i) => [`F/${i}.TS`, sampleText(i + 1, 200)]));
+  const first = await smallMemory(join(dir, "first"), many);
+  await first.job().run();
+  await pushMemory(first.memory, first.store, remote);
+  const sizes = [...first.memory.encoded()].map(({ segment }) => segment.sizeBytes);
+  const quotaBytes = sizes.reduce((a, b) => a + b, 0) / 2;
+  const second = await smallMemory(join(dir, "second"), many, { quotaBytes });
+  const { pulled, absent, damaged, isFull } = await pullMemory(second.memory, second.store, remote);
+  assert.ok(isFull && absent === 0 && damaged === 0 && pulled > 4 && pulled < sizes.length, `${pulled}`);
+  assert.equal([...second.memory.encoded()].length, pulled);
+  const stored = [...second.memory.encoded()].reduce((sum, { segment }) => sum + segment.sizeBytes, 0);
+  assert.ok(stored < quotaBytes + 5 * Math.max(...sizes), `${stored} of ${quotaBytes}`);
   for (const { encoder } of [first, second]) await encoder.close();
 });
 
