@@ -39,6 +39,9 @@ export interface KnownFile {
 /** Contents of files that are gone are kept up to this size, or up to that of the present ones if that is more. */
 const KEPT_BYTES = 64 * 1024 * 1024;
 
+/** Files that are read at a stretch: some milliseconds. */
+const KNOWN_AT_ONCE = 2000;
+
 export class CatalogueWriter {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
@@ -47,21 +50,25 @@ export class CatalogueWriter {
     this.#database = database;
   }
 
-  knownFiles(): Map<string, KnownFile> {
-    const rows = this.#sql(`SELECT path, stamp, hash, files.size, files.skipped, contents.skipped AS content_skipped
-      FROM files LEFT JOIN contents ON contents.id = content`).all();
-    return new Map(
-      rows.map((row) => [
-        String(row.path),
-        {
+  /** All files, read some at a time; `rest` is called in between. */
+  async knownFiles(rest: () => Promise<void>): Promise<Map<string, KnownFile>> {
+    const known = new Map<string, KnownFile>();
+    const page = this.#sql(`SELECT path, stamp, hash, files.size, files.skipped, contents.skipped AS content_skipped
+      FROM files LEFT JOIN contents ON contents.id = content WHERE path > ? ORDER BY path LIMIT ${KNOWN_AT_ONCE}`);
+    for (let last = ""; ; await rest()) {
+      const rows = page.all(last);
+      for (const row of rows) {
+        known.set(String(row.path), {
           stamp: String(row.stamp),
           hash: row.hash as string | null,
           skipped: (row.skipped ?? row.content_skipped) as SkipReason | null,
           isRead: row.hash !== null,
           sizeBytes: Number(row.size),
-        },
-      ]),
-    );
+        });
+      }
+      if (rows.length < KNOWN_AT_ONCE) return known;
+      last = String(rows[rows.length - 1].path);
+    }
   }
 
   /** What is known of contents: undefined where they are new, else whether they are searched. */

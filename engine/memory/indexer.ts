@@ -57,6 +57,8 @@ export interface IndexResult {
 /** A batch is written when it holds this much; a killed run loses no more than that. */
 const BATCH_BYTES = 256 * 1024;
 const BATCH_FILES = 500;
+/** Files that are compared with what is known at a stretch: some milliseconds, where none has changed. */
+const SEEN_AT_ONCE = 2000;
 /** Files that are forgotten in one transaction: some milliseconds. */
 const REMOVED_AT_ONCE = 64;
 const PROGRESS_INTERVAL_MS = 100;
@@ -158,7 +160,7 @@ class Indexer {
 
   async #update(files: readonly SourceFile[], beforeRemoval: () => void): Promise<Counts> {
     const counts: Counts = { files: 0, indexed: 0, unchanged: 0, removed: 0, skipped: {}, sizeBytes: 0 };
-    const known = this.#writer.knownFiles();
+    const known = await this.#writer.knownFiles(() => this.#giveWay());
     let batch: FileChange[] = [];
     let batchBytes = 0;
     for (const [i, file] of files.entries()) {
@@ -179,6 +181,7 @@ class Indexer {
         batch = [];
         batchBytes = 0;
       }
+      if (i % SEEN_AT_ONCE === SEEN_AT_ONCE - 1) await this.#giveWay();
       this.#report("indexing", i + 1, files.length);
     }
     await this.#write(batch);

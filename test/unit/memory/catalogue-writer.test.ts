@@ -32,3 +32,22 @@ test("a batch ends behind the file in whose place something is to go first, and 
   await writer.remove(["a", "c"]);
   assert.deepEqual(paths(), ["b"]);
 });
+
+test("what is known of more files than are read at a stretch is all there", async (context) => {
+  const dir = mkdtempSync(join(tmpdir(), "longsight-catalogue-"));
+  const catalogue = Catalogue.open(dir);
+  context.after(() => {
+    catalogue.close();
+    rmSync(dir, { recursive: true });
+  });
+  const writer = new CatalogueWriter(catalogue.database);
+  const paths = Array.from({ length: 4000 }, (_, i) => `src/${i}.ts`);
+  await writer.put(
+    paths.map((path) => ({ ...changeOf(path), content: null, skipped: "binary" })),
+    { isUrgent: false },
+  );
+  let nRests = 0;
+  const known = await writer.knownFiles(async () => void nRests++);
+  assert.deepEqual([...known.keys()].sort(), paths.sort());
+  assert.equal(nRests, 2);
+});
