@@ -8,6 +8,7 @@ import { freshness } from "../workspace/freshness.ts";
 import type { Indexes } from "../workspace/indexes.ts";
 import type { Answerer } from "./answerer.ts";
 import { signalOf } from "./cancellation.ts";
+import { selectionMention } from "./mentions.ts";
 
 export function registerParticipant(indexes: Indexes, answerer: Answerer): vscode.Disposable {
   const participant = vscode.chat.createChatParticipant("longsight.participant", async (request, _, stream, token) => {
@@ -45,11 +46,18 @@ function locationOf({ folder }: FolderIndex, { file, startLine, endLine }: Citat
   return new vscode.Location(vscode.Uri.joinPath(folder.uri, file), new vscode.Range(startLine - 1, 0, endLine - 1, 0));
 }
 
+/** What the editor attaches by itself: the open file, which is no wish to look only there, or what is selected in it. */
+const IMPLICIT = "vscode.implicit";
+
 /** The files and places attached to the request, as far as they lie in the folder. */
-function mentionsOf(request: vscode.ChatRequest, { folder }: FolderIndex): Mention[] {
-  return request.references.flatMap(({ value }): Mention[] => {
+function mentionsOf(request: vscode.ChatRequest, index: FolderIndex): Mention[] {
+  return request.references.flatMap(({ id, value }): Mention[] => {
+    if (id.startsWith(IMPLICIT)) {
+      const selected = id === `${IMPLICIT}.selection` ? selectionMention(index) : undefined;
+      return selected ? [selected] : [];
+    }
     const uri = value instanceof vscode.Uri ? value : value instanceof vscode.Location ? value.uri : undefined;
-    if (!uri || vscode.workspace.getWorkspaceFolder(uri)?.uri.toString() !== folder.uri.toString()) return [];
+    if (!uri || vscode.workspace.getWorkspaceFolder(uri)?.uri.toString() !== index.folder.uri.toString()) return [];
     const path = vscode.workspace.asRelativePath(uri, false);
     return [{ kind: "file", label: path, path }];
   });

@@ -10,6 +10,8 @@ import { packageRoot } from "../../../engine/paths.ts";
 import type { Workbench } from "../workbench.ts";
 
 const SCHEMES = ["dark", "light", "contrast"] as const;
+/** What is the editor's own is pictured in these only. */
+const PICTURED = ["light", "dark"] as const;
 /** WCAG AA for text of normal size. */
 const MIN_CONTRAST = 4.5;
 
@@ -67,22 +69,55 @@ export async function appearance(context: TestContext, workbench: Workbench): Pr
     });
   }
 
-  await context.test("the status bar's menu offers what can be done", async () => {
-    await workbench.preferColours("dark");
-    await page.locator(".statusbar-item", { hasText: "Longsight" }).first().click();
-    await page.locator(".quick-input-list .monaco-list-row", { hasText: "Choose what writes answers" }).waitFor();
-    await page.waitForTimeout(1500);
-    await shoot(workbench, "menu-dark");
-    await page.keyboard.press("Escape");
+  for (const name of PICTURED) {
+    await context.test(`${name}: the status bar's menu offers what can be done`, async () => {
+      await workbench.preferColours(name);
+      await page.locator(".statusbar-item", { hasText: "Longsight" }).first().click();
+      await page.locator(".quick-input-list .monaco-list-row", { hasText: "Choose what writes answers" }).waitFor();
+      await page.waitForTimeout(1500);
+      await shoot(workbench, `menu-${name}`);
+      await page.keyboard.press("Escape");
+    });
+
+    await context.test(`${name}: what can be downloaded is a list with sizes and licences`, async () => {
+      await workbench.command("Longsight: Download a Model...", true);
+      await page.locator(".quick-input-list .monaco-list-row", { hasText: "Apache-2.0" }).first().waitFor();
+      await page.waitForTimeout(500);
+      await shoot(workbench, `models-${name}`);
+      await page.keyboard.press("Escape");
+    });
+  }
+
+  await context.test("the walkthrough", async () => {
+    await workbench.command("Welcome: Open Walkthrough...", true);
+    await page.locator(".quick-input-widget input[type=text]").fill("Get started with Longsight");
+    await page.locator(".quick-input-list .monaco-list-row", { hasText: "Get started with Longsight" }).first().click();
+    await page.locator(".gettingStartedContainer .getting-started-step").nth(1).click();
+    await shootAll(workbench, "walkthrough");
   });
 
-  await context.test("what can be downloaded is a list with sizes and licences", async () => {
-    await workbench.command("Longsight: Download a Model...", true);
-    await page.locator(".quick-input-list .monaco-list-row", { hasText: "Apache-2.0" }).first().waitFor();
-    await page.waitForTimeout(500);
-    await shoot(workbench, "models-dark");
-    await page.keyboard.press("Escape");
-  });
+  await context.test(
+    "the participant in the editor's own chat looks at the whole folder, whatever file is open",
+    async () => {
+      await workbench.openFile("practice.py");
+      await workbench.command("Chat: Open Chat (Ask)");
+      await page.locator(".interactive-session .interactive-input-part .monaco-editor").first().waitFor();
+      await page.keyboard.type("@longsight How often can a loan be renewed?");
+      await page.waitForTimeout(500);
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("Enter");
+      await page.locator(".interactive-response").last().locator("text=/renewed too often/").waitFor();
+      await shootAll(workbench, "participant");
+    },
+  );
+}
+
+/** The same in every scheme of the pictures. */
+async function shootAll(workbench: Workbench, surface: string): Promise<void> {
+  for (const name of PICTURED) {
+    await workbench.preferColours(name);
+    await shoot(workbench, `${surface}-${name}`);
+  }
 }
 
 async function shoot(workbench: Workbench, name: string): Promise<void> {
