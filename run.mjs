@@ -129,7 +129,8 @@ switch (task) {
     check();
     build(false);
     const files = args.length > 0 ? args : testFiles(join(root, "test"));
-    const reporters = ["spec", "./test/summary-reporter.mjs"].flatMap((reporter) => [
+    const written = process.env.LONGSIGHT_SCENARIOS ? ["./test/scenarios-reporter.mjs"] : [];
+    const reporters = ["spec", "./test/summary-reporter.mjs", ...written].flatMap((reporter) => [
       `--test-reporter=${reporter}`,
       "--test-reporter-destination=stdout",
     ]);
