@@ -19,16 +19,24 @@ export default async function* scenarios(events) {
     if ((type !== "test:pass" && type !== "test:fail") || !SOURCES.test(data.file ?? "")) continue;
     const seconds = `${(data.details.duration_ms / 1000).toFixed(1)} s`;
     const result = type === "test:pass" ? `passed, ${seconds}` : "**failed**";
-    if (data.nesting === 2) cases.push(`| ${data.name} | ${result} |`);
+    if (data.nesting === 2) cases.push([data.name, result]);
     if (data.nesting !== 1) continue;
     if (data.skip === undefined) {
-      sections.set(data.name, ["| what | result |", "| - | - |", ...cases].join("\n"));
+      sections.set(data.name, tableOf([["what", "result"], ...cases]));
     } else if (data.skip !== "not chosen") sections.set(data.name, `Skipped: ${data.skip}.`);
     cases = [];
   }
   if (sections.size === 0) return;
   const text = [...sections].map(([name, body]) => `\n## ${name}\n\n${body}\n`);
   writeFileSync(PAGE, HEAD + text.join(""));
+}
+
+/** Rows of two cells as the formatter has them, the first one the head. */
+function tableOf(rows) {
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column].length)));
+  const lined = ([a, b]) => `| ${a.padEnd(widths[0])} | ${b.padEnd(widths[1])} |`;
+  const [head, ...body] = rows.map(lined);
+  return [head, lined(widths.map((width) => "-".repeat(width))), ...body].join("\n");
 }
 
 /** The page's scenarios, by name. */
