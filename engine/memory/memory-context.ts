@@ -12,6 +12,9 @@ import type { LayerTrace, MemoryTrace, TracedBlock } from "./trace.ts";
 /** Landmarks propose so many times the blocks that are chosen, and rare tokens as many. */
 const CANDIDATES = 3;
 
+/** Of the blocks that rare tokens propose so many bring the next one with them. */
+const FOLLOWED = 8;
+
 /** What rough keys may change of a choice's attention, as the sum of all differences of its weights. */
 const TOLERANCE = 0.1;
 
@@ -141,13 +144,17 @@ export class MemoryContext implements RoutedMemory {
     return found;
   }
 
-  /** What landmarks and rare tokens propose, at most `k` blocks each. */
+  /**
+   * What landmarks and rare tokens propose, at most `k` blocks each, and what follows the best of the latter: a block may
+   * end between a name and what is said of it.
+   */
   #candidates(k: number, { query, tokens }: MemoryQuery): BlockHit[] {
     const isAllowed = (block: number) => !this.#isShown(block);
-    const hits = this.#memory.top(query, k, isAllowed);
-    const known = new Set(hits.map(({ block }) => block));
-    const others = this.#memory.topByTokens(tokens, k, (block) => !known.has(block) && isAllowed(block));
-    return [...hits, ...others.map(({ block }) => ({ block, score: this.#memory.cosine(block, query) }))];
+    const named = this.#memory.topByTokens(tokens, k, isAllowed).map(({ block }) => block);
+    const behind = named.slice(0, FOLLOWED).flatMap((block) => this.#memory.following(block) ?? []);
+    const others = new Set([...named, ...behind.filter(isAllowed)]);
+    const hits = this.#memory.top(query, k, (block) => !others.has(block) && isAllowed(block));
+    return [...hits, ...[...others].map((block) => ({ block, score: this.#memory.cosine(block, query) }))];
   }
 
   /** The best of the hits by their keys; undefined where one of them could not be read. */

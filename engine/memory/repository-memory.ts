@@ -210,6 +210,12 @@ export class RepositoryMemory {
     return { owner, lines: owner.segment.lines(block - owner.firstBlock) };
   }
 
+  /** The next block of the same contents, if there is one. */
+  following(block: number): number | undefined {
+    const { owner } = this.at(block);
+    return block + 1 < owner.firstBlock + owner.segment.nBlocks ? block + 1 : undefined;
+  }
+
   /** The files that have these contents; at least one. */
   pathsOf({ id }: Encoded): readonly string[] {
     return (this.#files.get(id) ?? []).map(({ path }) => path);

@@ -1,7 +1,7 @@
 /**
  * Texts on the default model. Its state cannot go back, so copies of it are kept on the way: when a text changes, it is
  * read again only from the last copy before the change. With a repository memory each piece up to a copy attends to the
- * blocks that the tokens before it ask for.
+ * blocks that the tokens before it ask for, and the last piece to those that its own tokens ask for: it is read twice.
  */
 import type { HybridDecoder } from "./hybrid.ts";
 import { type RoutedMemory, Routing } from "./hybrid-routing.ts";
@@ -21,6 +21,13 @@ const MAX_COPIES = 8;
  * read as well as the first 512, and lines better with prompts of 1,024 tokens than of 512. Further was not measured.
  */
 const CONTEXT_TOKENS = 32_768;
+
+interface ReadPart {
+  readonly memory: RoutedMemory | undefined;
+  readonly signal?: AbortSignal;
+  readonly nRows: number;
+  readonly nAhead: number;
+}
 
 /** A beginning of the text, and what the model carries after it. */
 interface Copy {
@@ -59,15 +66,18 @@ export class HybridReader implements DraftReader {
     // What was read without memory, or with one, cannot be gone on with otherwise.
     const isOther = (memory === undefined) !== (this.#memory === undefined);
     this.#goBack(isOther ? 0 : Math.min(commonPrefix(this.#ids, ids), ids.length - 1));
-    if (memory !== this.#memory) this.#routing.expire();
+    const isNew = memory !== this.#memory;
+    if (isNew) this.#routing.expire();
     this.#memory = memory;
     for (const end of this.#stops(ids.length)) {
       const isLast = end === ids.length;
       if (isLast && draft.length > 0) this.#beforeDraft = this.#copy();
       const added = isLast ? draft : [];
       const nRows = 1 + added.length;
-      const part = [...ids.slice(this.#state.nTokens, end), ...added];
-      const logits = await this.#read(part, { memory, signal, nRows });
+      const own = ids.slice(this.#state.nTokens, end);
+      // Tokens that are generated one by one keep a choice for a while.
+      const nAhead = isLast && (isNew || own.length > 1) ? own.length : 0;
+      const logits = await this.#read([...own, ...added], { memory, signal, nRows, nAhead });
       this.#ids = [...ids.slice(0, end), ...added];
       if (isLast) return rowsOf(logits, nRows);
       if (end % SPACING_TOKENS !== 0 && end !== ids.length - TAIL_TOKENS) continue;
@@ -81,17 +91,14 @@ export class HybridReader implements DraftReader {
     return { state: this.#state.fork(), routing: this.#routing.fork() };
   }
 
-  async #read(
-    ids: readonly number[],
-    { memory, signal, nRows }: { memory: RoutedMemory | undefined; signal?: AbortSignal; nRows: number },
-  ): Promise<Float32Array> {
+  /** The first `nAhead` ids are read twice, the first time for what they ask for. */
+  async #read(ids: readonly number[], { memory, signal, nRows, nAhead }: ReadPart): Promise<Float32Array> {
     if (memory === undefined) return (await this.#decoder.read(this.#state, ids, { signal, nRows })).logits;
-    // No token has asked for anything yet: the first ones are read twice, the first time for their queries alone.
-    if (this.#routing.isEmpty) {
-      const first = ids.slice(0, this.#decoder.config.routeGroup);
-      this.#routing.push(await this.#decoder.read(this.#decoder.start(), first, { signal }), first);
-    }
-    const tokens = this.#routing.tokens(memory);
+    // The first tokens of a text have to ask for themselves.
+    const n = nAhead === 0 && this.#routing.isEmpty ? this.#decoder.config.routeGroup : nAhead;
+    const ahead = ids.slice(0, n);
+    const asked = n > 0 ? await this.#decoder.read(this.#state.fork(), ahead, { signal }) : undefined;
+    const tokens = this.#routing.tokens(memory, asked && { ...asked, tokens: ahead });
     const result = await this.#decoder.read(this.#state, ids, { signal, nRows, memory: tokens });
     this.#routing.push(result, ids);
     memory.attended?.(tokens, toMemory(result.attention, tokens.classes.length, this.#decoder.config.nHeads));

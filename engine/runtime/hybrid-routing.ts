@@ -38,8 +38,11 @@ interface Choice {
   nTokens: number;
 }
 
-/** Tokens whose heads' queries choose among blocks: more cost time and choose no better. */
-const ASKING_TOKENS = 2;
+/**
+ * Of so many last tokens every second one's heads choose among blocks: behind a name the last ones tell where a value
+ * stands, those before them whose.
+ */
+const ASKING_TOKENS = 8;
 
 /** Tokens whose names look for blocks: what was chosen for in training is a whole file, which is more than asks now. */
 const NAMING_TOKENS = 64;
@@ -74,12 +77,16 @@ export class Routing {
 
   /** Takes up what the tokens `ids` that were read asked for. */
   push({ queries, heads }: Pick<ReadResult, "queries" | "heads">, ids: readonly number[]): void {
-    const { routeGroup, routeSize, hiddenSize } = this.#config;
     if (this.#choice) this.#choice.nTokens += ids.length;
-    this.#recent = {
+    this.#recent = this.#with({ queries, heads, tokens: ids });
+  }
+
+  #with({ queries, heads, tokens }: Asked): Asked {
+    const { routeGroup, routeSize, hiddenSize } = this.#config;
+    return {
       queries: lastOf(this.#recent?.queries, queries, routeGroup * routeSize),
       heads: lastOf(this.#recent?.heads, heads, ASKING_TOKENS * hiddenSize),
-      tokens: [...(this.#recent?.tokens ?? []), ...ids].slice(-NAMING_TOKENS),
+      tokens: [...(this.#recent?.tokens ?? []), ...tokens].slice(-NAMING_TOKENS),
     };
   }
 
@@ -88,16 +95,21 @@ export class Routing {
     this.#choice = undefined;
   }
 
-  /** What shall be seen next; throws where no token has been read. */
-  tokens(memory: RoutedMemory): MemoryTokens {
-    const { routeSize, routeGroup } = this.#config;
-    if (!this.#recent) throw new Error("no token has asked for anything yet");
-    const { queries, heads, tokens } = this.#recent;
+  /** What shall be seen next, by what the tokens `ahead` ask for, too; throws where no token has asked. */
+  tokens(memory: RoutedMemory, ahead?: Asked): MemoryTokens {
+    const { routeSize, routeGroup, hiddenSize } = this.#config;
+    const asked = ahead ? this.#with(ahead) : this.#recent;
+    if (!asked) throw new Error("no token has asked for anything yet");
+    const { queries, heads, tokens } = asked;
     const query = groupQuery(queries, routeSize, routeGroup);
     const isKept =
-      this.#choice && this.#choice.nTokens < KEPT_TOKENS && cosine(this.#choice.query, query) > DRIFT_COSINE;
+      !ahead && this.#choice && this.#choice.nTokens < KEPT_TOKENS && cosine(this.#choice.query, query) > DRIFT_COSINE;
     if (!this.#choice || !isKept) {
-      this.#choice = { query, tokens: memory.select({ query, heads, tokens }), nTokens: 0 };
+      this.#choice = {
+        query,
+        tokens: memory.select({ query, heads: everySecond(heads, hiddenSize), tokens }),
+        nTokens: 0,
+      };
     }
     return this.#choice.tokens;
   }
@@ -111,6 +123,15 @@ function lastOf(old: Float32Array = NOTHING, added: Float32Array, length: number
   all.set(old);
   all.set(added, old.length);
   return all.slice(-length);
+}
+
+/** Of rows of `size` numbers the last one, the last but two, and so on. */
+function everySecond(rows: Float32Array, size: number): Float32Array {
+  const n = rows.length / size;
+  const kept = Array.from({ length: n }, (_, i) => i).filter((i) => (n - 1 - i) % 2 === 0);
+  const half = new Float32Array(kept.length * size);
+  for (const [at, i] of kept.entries()) half.set(rows.subarray(i * size, (i + 1) * size), at * size);
+  return half;
 }
 
 /** Of vectors of unit length. */

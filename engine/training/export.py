@@ -62,7 +62,7 @@ def main() -> None:
     stored = to_file(file_tensors(model))
     load_file_tensors(model, from_file(stored))
     rounded = bits_per_byte(model, rows, sizes)
-    config = model.config.to_json() | {"trained_length": 512, "trained_tokens": at["tokens"], "special_tokens": tokenizer.SPECIAL}
+    config = model.config.to_json() | {"trained_length": 1024, "trained_tokens": at["tokens"], "special_tokens": tokenizer.SPECIAL}
     weights = save(stored, metadata={"format": config["format"]})
     write_atomic(args.out / "model.safetensors", weights)
     write_atomic(args.out / "config.json", (json.dumps(config, indent=1) + "\n").encode())
