@@ -1,14 +1,14 @@
 /**
  * Texts on the default model. Its state cannot go back, so copies of it are kept on the way: when a text changes, it is
- * read again only from the last copy before the change. With a repository memory each piece up to a copy attends to the
- * blocks that the tokens before it ask for, and the last piece to those that its own tokens ask for: it is read twice.
+ * read again only from the last copy before the change. With a repository memory a text's last piece attends to the blocks
+ * that its own tokens ask for: it is read twice. Those before it attend to what was chosen before.
  */
 import type { HybridDecoder } from "./hybrid.ts";
 import { type RoutedMemory, Routing } from "./hybrid-routing.ts";
 import type { HybridState } from "./hybrid-state.ts";
 import { commonPrefix, type DraftReader, type ReadTextOptions, rowsOf } from "./reader.ts";
 
-/** Tokens between two copies; one copy has about 1 MB. What they see of a memory hardly matters to those behind them. */
+/** Tokens between two copies; one copy has about 1 MB. What they saw of a memory hardly matters to those behind them. */
 const SPACING_TOKENS = 256;
 
 /** One more copy stands so many tokens before a prompt's end, since typing changes and follows the last tokens. */
@@ -26,7 +26,8 @@ interface ReadPart {
   readonly memory: RoutedMemory | undefined;
   readonly signal?: AbortSignal;
   readonly nRows: number;
-  readonly nAhead: number;
+  /** So many ids are read twice, the first time for what they ask for; undefined for a piece with more behind it. */
+  readonly nAhead: number | undefined;
 }
 
 /** A beginning of the text, and what the model carries after it. */
@@ -76,8 +77,13 @@ export class HybridReader implements DraftReader {
       const nRows = 1 + added.length;
       const own = ids.slice(this.#state.nTokens, end);
       // Tokens that are generated one by one keep a choice for a while.
-      const nAhead = isLast && (isNew || own.length > 1) ? own.length : 0;
-      const logits = await this.#read([...own, ...added], { memory, signal, nRows, nAhead });
+      const nAhead = isNew || own.length > 1 ? own.length : 0;
+      const logits = await this.#read([...own, ...added], {
+        memory,
+        signal,
+        nRows,
+        nAhead: isLast ? nAhead : undefined,
+      });
       this.#ids = [...ids.slice(0, end), ...added];
       if (isLast) return rowsOf(logits, nRows);
       if (end % SPACING_TOKENS !== 0 && end !== ids.length - TAIL_TOKENS) continue;
@@ -91,18 +97,24 @@ export class HybridReader implements DraftReader {
     return { state: this.#state.fork(), routing: this.#routing.fork() };
   }
 
-  /** The first `nAhead` ids are read twice, the first time for what they ask for. */
   async #read(ids: readonly number[], { memory, signal, nRows, nAhead }: ReadPart): Promise<Float32Array> {
     if (memory === undefined) return (await this.#decoder.read(this.#state, ids, { signal, nRows })).logits;
-    // The first tokens of a text have to ask for themselves.
-    const n = nAhead === 0 && this.#routing.isEmpty ? this.#decoder.config.routeGroup : nAhead;
-    const ahead = ids.slice(0, n);
-    const asked = n > 0 ? await this.#decoder.read(this.#state.fork(), ahead, { signal }) : undefined;
-    const tokens = this.#routing.tokens(memory, asked && { ...asked, tokens: ahead });
+    const kept = nAhead === undefined ? this.#routing.kept : undefined;
+    const tokens = kept ?? (await this.#choose(ids, memory, nAhead || undefined, signal));
     const result = await this.#decoder.read(this.#state, ids, { signal, nRows, memory: tokens });
     this.#routing.push(result, ids);
     memory.attended?.(tokens, toMemory(result.attention, tokens.classes.length, this.#decoder.config.nHeads));
     return result.logits;
+  }
+
+  /** What ids that are to be read next shall see. */
+  async #choose(ids: readonly number[], memory: RoutedMemory, nAhead: number | undefined, signal?: AbortSignal) {
+    // The first tokens of a text have to ask for themselves.
+    const n = nAhead ?? (this.#routing.isEmpty ? this.#decoder.config.routeGroup : 0);
+    if (n === 0) return this.#routing.tokens(memory);
+    const ahead = ids.slice(0, n);
+    const asked = await this.#decoder.read(this.#state.fork(), ahead, { signal });
+    return this.#routing.tokens(memory, { ...asked, tokens: ahead });
   }
 
   /** Makes the state one that has read at most the first `nTokens` of its text. */

@@ -95,6 +95,11 @@ export class Routing {
     this.#choice = undefined;
   }
 
+  /** What was chosen last, however long ago. */
+  get kept(): MemoryTokens | undefined {
+    return this.#choice?.tokens;
+  }
+
   /** What shall be seen next, by what the tokens `ahead` ask for, too; throws where no token has asked. */
   tokens(memory: RoutedMemory, ahead?: Asked): MemoryTokens {
     const { routeSize, routeGroup, hiddenSize } = this.#config;
