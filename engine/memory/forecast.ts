@@ -10,10 +10,10 @@ import { BYTES_PER_TOKEN } from "./catalogue.ts";
 const INDEX_RATE = 3e6;
 /** Of the index on disk for a byte of source: 2.3 for many files, 3.0 for few. */
 const INDEX_BYTES = 2.5;
-/** Bytes of source a second that are encoded: 46,000 to 100,000 tokens, by what else the machine did. */
-const ENCODE_RATE = 190e3;
-/** Of the memory on disk for a byte of source: 70 for a token. */
-const MEMORY_BYTES = 21;
+/** Bytes of source a second that are encoded: 6,500 to 13,500 tokens of 3.2 bytes, by what else the machine did. */
+const ENCODE_RATE = 35e3;
+/** Of the memory on disk for a byte of source: 137 for a token. */
+const MEMORY_BYTES = 43;
 
 /** What each file costs, however short it is. */
 const INDEX_FILE_MS = 0.4;
