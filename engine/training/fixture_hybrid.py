@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from .config import MEMORY_CLASSES, Config
-from .golden import round7, run
-from .model import Memory, Model, file_tensors, load_file_tensors
+from .config import Config
+from .golden import memory_case, run
+from .model import Model, file_tensors, load_file_tensors
 from .paths import write_atomic
 from .quantize import from_file, to_file
 from .tokenizer import SPECIAL
@@ -38,26 +38,6 @@ def random_ids(n: int) -> list[int]:
     return torch.randint(64, CONFIG.vocab_size, (n,)).tolist()
 
 
-def memory_case(model: Model) -> dict:
-    files, landmarks, keys, values, classes = [], [], [], [], []
-    for name, n in FILES:
-        ids = random_ids(n)
-        h, u = model.below(torch.tensor([ids]))
-        k, v = model.memory_of(h)
-        for start in range(0, n, CONFIG.block_size):
-            block = u[0, start : start + CONFIG.block_size]
-            landmarks.append(model.landmarks(block, torch.ones(len(block), dtype=torch.bool)))
-        keys.append(k)
-        values.append(v)
-        classes += [MEMORY_CLASSES.index(name)] * n
-        files.append({"path": f"{name}.py", "class": name, "ids": ids})
-    memory = Memory(torch.cat(keys, 1), torch.cat(values, 1), torch.tensor([classes]))
-    prompt = random_ids(30)
-    _, shown = model.above(model.below(torch.tensor([prompt]))[0], memory)
-    query = round7(model.route_query(shown.u[0, -CONFIG.route_group :].mean(0), CONFIG.memory_layer))
-    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": files, "landmarks": round7(torch.stack(landmarks)), "query": query}}
-
-
 @torch.no_grad()
 def main() -> None:
     torch.manual_seed(7)
@@ -65,7 +45,8 @@ def main() -> None:
     stored = to_file(file_tensors(model))
     config = model.config.to_json() | {"trained_length": 128, "trained_tokens": 0, "special_tokens": SPECIAL}
     cases = [{"name": name, **run(model, random_ids(n), None)} for name, n in (("plain", 12), ("long", 100))]
-    golden = {"format": config["format"], "cases": [*cases, memory_case(model)]}
+    files = [(f"{name}.py", name, random_ids(n)) for name, n in FILES]
+    golden = {"format": config["format"], "cases": [*cases, memory_case(model, files, random_ids(30))]}
     OUT.mkdir(parents=True, exist_ok=True)
     write_atomic(OUT / "model.safetensors", save(stored, metadata={"format": config["format"]}))
     write_atomic(OUT / "config.json", (json.dumps(config, indent=1) + "\n").encode())

@@ -32,26 +32,34 @@ def run(model: Model, ids: list[int], memory: Memory | None) -> dict:
     return {"ids": ids, "logits": round7(logits), "greedy": greedy}
 
 
-def memory_case(model: Model, sampler: Sampler) -> dict:
-    """A prompt with every block of two other files visible."""
-    config = model.config
-    files, landmarks, keys, values, classes = [], [], [], [], []
-    for path, name in (("training/config.py", "imported"), ("training/paths.py", "same_folder")):
-        ids = [FILE, *sampler.encode(path), *sampler.encode("\n" + (HERE / Path(path).name).read_text())][:300]
+def memory_case(model: Model, files: list[tuple[str, str, list[int]]], prompt: list[int]) -> dict:
+    """A prompt with every block of other files visible: each file's path, class and ids."""
+    size = model.config.block_size
+    landmarks, keys, values, classes = [], [], [], []
+    for _, name, ids in files:
         h, u = model.below(torch.tensor([ids]))
         k, v = model.memory_of(h)
-        for start in range(0, len(ids), config.block_size):
-            block = u[0, start : start + config.block_size]
+        for start in range(0, len(ids), size):
+            block = u[0, start : start + size]
             landmarks.append(model.landmarks(block, torch.ones(len(block), dtype=torch.bool)))
         keys.append(k)
         values.append(v)
         classes += [MEMORY_CLASSES.index(name)] * len(ids)
-        files.append({"path": path, "class": name, "ids": ids})
     memory = Memory(torch.cat(keys, 1), torch.cat(values, 1), torch.tensor([classes]))
-    prompt = [FILE, *sampler.encode("training/run.py"), *sampler.encode("\nfrom .config import CONFIGS\nfrom .paths import RUNS\n\nconfig = CONFIGS[")]
     _, shown = model.above(model.below(torch.tensor([prompt]))[0], memory)
-    query = round7(model.route_query(shown.u[0, -config.route_group :].mean(0), config.memory_layer))
-    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": files, "landmarks": round7(torch.stack(landmarks)), "query": query}}
+    query = round7(model.route_query(shown.u[0, -model.config.route_group :].mean(0), model.config.memory_layer))
+    told = [{"path": path, "class": name, "ids": ids} for path, name, ids in files]
+    return {"name": "memory", **run(model, prompt, memory), "memory": {"files": told, "landmarks": round7(torch.stack(landmarks)), "query": query}}
+
+
+def own_files(sampler: Sampler) -> tuple[list[tuple[str, str, list[int]]], list[int]]:
+    """Files of this folder for memory_case, and a prompt that imports from them."""
+    files = [
+        (path, name, [FILE, *sampler.encode(path), *sampler.encode("\n" + (HERE / Path(path).name).read_text())][:300])
+        for path, name in (("training/config.py", "imported"), ("training/paths.py", "same_folder"))
+    ]
+    prompt = "\nfrom .config import CONFIGS\nfrom .paths import RUNS\n\nconfig = CONFIGS["
+    return files, [FILE, *sampler.encode("training/run.py"), *sampler.encode(prompt)]
 
 
 @torch.no_grad()
@@ -62,4 +70,4 @@ def golden(model: Model, sampler: Sampler) -> dict:
     infill = [FILE, *sampler.encode(path), SUF, *sampler.encode(suffix)[: model.config.suffix_tokens], PRE, *sampler.encode("\n" + prefix)]
     long = [FILE, *sampler.encode("training/lightning.py"), *sampler.encode("\n" + (HERE / "lightning.py").read_text())][:700]
     cases = [{"name": name, **run(model, ids, None)} for name, ids in (("plain", plain), ("spm", infill), ("long", long))]
-    return {"format": model.config.to_json()["format"], "cases": [*cases, memory_case(model, sampler)]}
+    return {"format": model.config.to_json()["format"], "cases": [*cases, memory_case(model, *own_files(sampler))]}

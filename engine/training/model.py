@@ -174,21 +174,23 @@ class Model(nn.Module):
     def embed(self, ids: Tensor) -> Tensor:
         return F.embedding(ids, self.token_embd)
 
-    def landmark_input(self, ids: Tensor) -> Tensor:
-        """The normalised input [B, n, d] of the landmark layer."""
+    def lowest(self, ids: Tensor, state: State | None = None) -> Tensor:
+        """Layers under the landmark layer: its input [B, n, d]."""
         h = self.embed(ids)
         for block in self.blk[: self.config.landmark_layer]:
-            h, _ = block(h, None, None)
-        return srms(h, self.config.norm_eps)
+            h, _ = block(h, None, state)
+        return h
+
+    def landmark_input(self, ids: Tensor) -> Tensor:
+        """The normalised input [B, n, d] of the landmark layer."""
+        return srms(self.lowest(ids), self.config.norm_eps)
 
     def below(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, Tensor]:
         """Layers under the memory layer: its input [B, n, d], and the landmark layer's, normalised."""
-        h = u = self.embed(ids)
-        for layer, block in enumerate(self.blk[: self.config.memory_layer]):
-            u = h if layer <= self.config.landmark_layer else u
+        h = lowest = self.lowest(ids, state)
+        for block in self.blk[self.config.landmark_layer : self.config.memory_layer]:
             h, _ = block(h, None, state)
-        u = h if self.config.landmark_layer == self.config.memory_layer else u
-        return h, srms(u, self.config.norm_eps)
+        return h, srms(lowest, self.config.norm_eps)
 
     def above(self, h: Tensor, memory: Memory | None, state: State | None = None) -> tuple[Tensor, Retrieved]:
         """The memory layer and everything over it. Also what the memory layer shows."""
