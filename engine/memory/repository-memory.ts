@@ -3,6 +3,7 @@
  * themselves, read when a text attends to them. RAM grows with landmarks and lists of tokens, about eight bytes a token.
  */
 import type { HybridModel } from "../models/hybrid.ts";
+import { cosine } from "../runtime/hybrid.ts";
 import type { QuantisedRows, StoredTokens } from "../runtime/hybrid-memory.ts";
 import type { BlockHit, BlockIndex } from "./block-index.ts";
 import { type CompletionPlace, MemoryContext } from "./memory-context.ts";
@@ -48,6 +49,8 @@ export class RepositoryMemory {
   readonly #store: SegmentStore;
   readonly #index: BlockIndex;
   readonly #tokens = new TokenIndex();
+  /** Tokens that stand for no text. */
+  readonly #controls: ReadonlySet<number>;
   /** The folder's files by the ids of their contents. */
   #files: ReadonlyMap<string, readonly RepositoryFile[]> = new Map();
   #ids: ReadonlyMap<string, string> = new Map();
@@ -73,6 +76,7 @@ export class RepositoryMemory {
   /** `router`: the model whose memory layer looks for blocks; other models have their blocks placed in the text. */
   constructor(router: HybridModel | undefined, store: SegmentStore, index: BlockIndex) {
     this.#router = router;
+    this.#controls = new Set(Object.values(router?.config.specialTokens ?? {}));
     this.#store = store;
     this.#index = index;
   }
@@ -160,18 +164,13 @@ export class RepositoryMemory {
 
   /** Cosine of a block's landmark and a query of unit length. */
   cosine(block: number, query: Float32Array): number {
-    return this.#index.landmark(block).reduce((sum, x, i) => sum + x * query[i], 0);
+    return cosine(this.#index.landmark(block), query);
   }
 
   /** The best blocks that share rare tokens with a text. */
   topByTokens(tokens: readonly number[], k: number, allowed?: (block: number) => boolean): BlockHit[] {
-    const { specialTokens } = this.router.config;
-    const controls = new Set(Object.values(specialTokens));
-    return this.#tokens.top(
-      tokens.filter((token) => !controls.has(token)),
-      k,
-      allowed,
-    );
+    const texts = tokens.filter((token) => !this.#controls.has(token));
+    return this.#tokens.top(texts, k, allowed);
   }
 
   /**

@@ -4,7 +4,7 @@
  * across decode steps and refreshed when the query has moved away).
  */
 import type { HybridConfig } from "../models/hybrid-config.ts";
-import { groupQuery, type MemoryTokens, type ReadResult } from "./hybrid.ts";
+import { cosine, groupQuery, type MemoryTokens, type ReadResult } from "./hybrid.ts";
 
 /** What a text asks memory for. */
 export interface MemoryQuery {
@@ -138,6 +138,3 @@ function everySecond(rows: Float32Array, size: number): Float32Array {
   for (const [at, i] of kept.entries()) half.set(rows.subarray(i * size, (i + 1) * size), at * size);
   return half;
 }
-
-/** Of vectors of unit length. */
-const cosine = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * b[i], 0);

@@ -171,6 +171,9 @@ export function groupQuery(queries: Float32Array, routeSize: number, nTokens: nu
   return unitLength(sum);
 }
 
+/** Of vectors of unit length. */
+export const cosine = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+
 /** x divided by its Euclidean length, or by 1e-6 where that is larger. */
 export function unitLength(x: Float32Array): Float32Array {
   const length = Math.max(Math.hypot(...x), 1e-6);

@@ -2,10 +2,8 @@
  * How fast a user's model in the shape of Qwen2.5-0.5B (random Q4_0 weights) encodes files into memory, to disk, against
  * llama.cpp reading 512 tokens with the same file, on two threads and in turns: `node test/bench/encoding.ts`.
  */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -16,7 +14,7 @@ import { SegmentStore } from "../../engine/memory/segment-store.ts";
 import { SizedIndex } from "../../engine/memory/sized-index.ts";
 import { packageRoot } from "../../engine/paths.ts";
 import { Llama, MAX_RUN_TOKENS } from "./llama.ts";
-import { makeRandomModel } from "./make-random-model.ts";
+import { withRandomModel } from "./make-random-model.ts";
 import { openSplitModel } from "./placed.ts";
 import { atLeast, median, type Row, ratios, spread, told } from "./rows.ts";
 
@@ -82,27 +80,17 @@ async function measure(path: string, dir: string): Promise<Rates> {
 
 /** Needs the tokenizer data that the random model is made with. */
 export function benchEncoding(): Row[] {
-  const dir = mkdtempSync(join(tmpdir(), "longsight-bench-"));
-  try {
-    const path = join(dir, "random.gguf");
-    makeRandomModel(path);
-    const env = { ...process.env, LONGSIGHT_CACHE: join(dir, "cache") };
-    const args = ["--disable-warning=ExperimentalWarning", fileURLToPath(import.meta.url), path, join(dir, "store")];
-    const output = execFileSync(process.execPath, args, { encoding: "utf8", env });
-    const { start, depth } = JSON.parse(output) as Rates;
-    const rows = [spread(told("0.5B Q4_0: encoding into memory", median(start.ours), "tokens/s"), start.ours)];
-    const compare = ({ ours, theirs }: Speeds, where: string, target: number) => [
-      spread(told(`llama.cpp: reading 512 tokens${where}`, median(theirs), "tokens/s"), theirs),
-      spread(
-        atLeast(`0.5B Q4_0: encoding / llama.cpp reading 512${where}`, median(ours) / median(theirs), "x", target),
-        ratios(ours, theirs),
-      ),
-    ];
-    if (start.theirs.length === 0) return rows;
-    return [...rows, ...compare(start, "", 0.9), ...compare(depth, " behind 32K", 8)];
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  const { start, depth } = withRandomModel<Rates>(fileURLToPath(import.meta.url));
+  const rows = [spread(told("0.5B Q4_0: encoding into memory", median(start.ours), "tokens/s"), start.ours)];
+  const compare = ({ ours, theirs }: Speeds, where: string, target: number) => [
+    spread(told(`llama.cpp: reading 512 tokens${where}`, median(theirs), "tokens/s"), theirs),
+    spread(
+      atLeast(`0.5B Q4_0: encoding / llama.cpp reading 512${where}`, median(ours) / median(theirs), "x", target),
+      ratios(ours, theirs),
+    ),
+  ];
+  if (start.theirs.length === 0) return rows;
+  return [...rows, ...compare(start, "", 0.9), ...compare(depth, " behind 32K", 8)];
 }
 
 if (import.meta.main) console.log(JSON.stringify(await measure(process.argv[2], process.argv[3])));

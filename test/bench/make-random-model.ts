@@ -4,8 +4,11 @@
  *
  *   node test/bench/make-random-model.ts OUT.gguf
  */
+import { execFileSync } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { requiredWeights, tensorName } from "../../engine/models/tensor-names.ts";
 import type { DecoderConfig } from "../../engine/models/types.ts";
@@ -104,6 +107,23 @@ function vocabulary(size: number): { tokens: string[]; types: number[]; merges: 
       .split("\n")
       .filter((line) => line.includes(" ")),
   };
+}
+
+/**
+ * Runs a benchmark's file in a process of its own, with a random model and a folder for a store as its arguments; what it
+ * prints, as JSON.
+ */
+export function withRandomModel<T>(benchmark: string): T {
+  const dir = mkdtempSync(join(tmpdir(), "longsight-bench-"));
+  try {
+    const path = join(dir, "random.gguf");
+    makeRandomModel(path);
+    const env = { ...process.env, LONGSIGHT_CACHE: join(dir, "cache") };
+    const args = ["--disable-warning=ExperimentalWarning", benchmark, path, join(dir, "store")];
+    return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8", env })) as T;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 }
 
 function writeTensor(descriptor: number, tensor: TensorEntry): void {

@@ -4,10 +4,8 @@
  * key/value heads stream, as the plan `split` has it. The memory is filled with replicated real segments: files of this repository, encoded once, whose
  * blocks stand in it under many names. What is measured on it is measured in a process of its own.
  */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { balancedPlan } from "../../engine/attention/plan.ts";
@@ -26,7 +24,7 @@ import { DecoderMemory } from "../../engine/runtime/decoder-memory.ts";
 import { DecoderReader } from "../../engine/runtime/decoder-reader.ts";
 import { Sampler } from "../../engine/runtime/sampler.ts";
 import { Llama, MAX_RUN_TOKENS } from "./llama.ts";
-import { makeRandomModel } from "./make-random-model.ts";
+import { withRandomModel } from "./make-random-model.ts";
 import { atLeast, atMost, median, type Row, ratios, spread, told } from "./rows.ts";
 
 const options = { nThreads: 2 };
@@ -187,43 +185,33 @@ async function timed(work: () => unknown): Promise<number> {
 
 /** All rows, with half of the key/value heads streaming. Needs the tokenizer data that the random model is made with; takes about ten minutes. */
 export function benchPlaced(): Row[] {
-  const dir = mkdtempSync(join(tmpdir(), "longsight-bench-"));
-  try {
-    const path = join(dir, "random.gguf");
-    makeRandomModel(path);
-    const env = { ...process.env, LONGSIGHT_CACHE: join(dir, "cache") };
-    const args = ["--disable-warning=ExperimentalWarning", fileURLToPath(import.meta.url), path, join(dir, "store")];
-    const output = execFileSync(process.execPath, args, { encoding: "utf8", env });
-    const { firstTokenMs, decodeMs, llamaMs, ...measured } = JSON.parse(output) as Measured;
-    const firstMs = median(firstTokenMs.large);
-    const dense = 24 * 2 * 64 * 2 * 2;
-    return [
-      atLeast("0.5B Q4_0: bytes for a token, f16 of all heads / in memory", dense / measured.bytesPerToken, "x", 4),
-      atMost("0.5B Q4_0: re-opening 1M replicated tokens", measured.reopenMs / 1000, "s", 1),
-      told("0.5B Q4_0: making its index, meanwhile in use", measured.indexMs / 1000, "s"),
-      spread(
-        told("0.5B Q4_0: first token over 1M replicated tokens", firstMs / 1000, "s"),
-        firstTokenMs.large.map((ms) => ms / 1000),
-      ),
-      spread(
-        atMost("0.5B Q4_0: first token over 1M / over 10K tokens", firstMs / median(firstTokenMs.small), "x", 1.3),
-        ratios(firstTokenMs.large, firstTokenMs.small),
-      ),
-      ...(llamaMs === null
-        ? []
-        : [
-            told("llama.cpp: reading 8K packed tokens", llamaMs / 1000, "s"),
-            atLeast("llama.cpp: reading 8K / first token over 1M", llamaMs / firstMs, "x", 40),
-          ]),
-      spread(
-        atLeast("0.5B Q4_0: decode over 1M / over 4K tokens", median(decodeMs.tiny) / median(decodeMs.large), "x", 0.9),
-        ratios(decodeMs.tiny, decodeMs.large),
-      ),
-      atMost("0.5B Q4_0: memory with 1M tokens", measured.rssBytes / 1e9, "GB", 1.6),
-    ];
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  const { firstTokenMs, decodeMs, llamaMs, ...measured } = withRandomModel<Measured>(fileURLToPath(import.meta.url));
+  const firstMs = median(firstTokenMs.large);
+  const dense = 24 * 2 * 64 * 2 * 2;
+  return [
+    atLeast("0.5B Q4_0: bytes for a token, f16 of all heads / in memory", dense / measured.bytesPerToken, "x", 4),
+    atMost("0.5B Q4_0: re-opening 1M replicated tokens", measured.reopenMs / 1000, "s", 1),
+    told("0.5B Q4_0: making its index, meanwhile in use", measured.indexMs / 1000, "s"),
+    spread(
+      told("0.5B Q4_0: first token over 1M replicated tokens", firstMs / 1000, "s"),
+      firstTokenMs.large.map((ms) => ms / 1000),
+    ),
+    spread(
+      atMost("0.5B Q4_0: first token over 1M / over 10K tokens", firstMs / median(firstTokenMs.small), "x", 1.3),
+      ratios(firstTokenMs.large, firstTokenMs.small),
+    ),
+    ...(llamaMs === null
+      ? []
+      : [
+          told("llama.cpp: reading 8K packed tokens", llamaMs / 1000, "s"),
+          atLeast("llama.cpp: reading 8K / first token over 1M", llamaMs / firstMs, "x", 40),
+        ]),
+    spread(
+      atLeast("0.5B Q4_0: decode over 1M / over 4K tokens", median(decodeMs.tiny) / median(decodeMs.large), "x", 0.9),
+      ratios(decodeMs.tiny, decodeMs.large),
+    ),
+    atMost("0.5B Q4_0: memory with 1M tokens", measured.rssBytes / 1e9, "GB", 1.6),
+  ];
 }
 
 if (import.meta.main) {

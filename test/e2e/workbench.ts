@@ -188,6 +188,16 @@ export class Workbench {
     await this.page.locator(`.monaco-editor[data-uri$="/${name}"]`).first().waitFor();
   }
 
+  /** Asks in the editor's own chat, which it opens. */
+  async askInChat(question: string): Promise<void> {
+    await this.command("Chat: Open Chat (Ask)");
+    await this.page.locator(".interactive-session .interactive-input-part .monaco-editor").first().waitFor();
+    await this.page.keyboard.type(question);
+    await this.page.waitForTimeout(500);
+    await this.page.keyboard.press("Escape");
+    await this.page.keyboard.press("Enter");
+  }
+
   async openNotebook(name: string): Promise<void> {
     await this.#pick("Control+P", name);
     await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });

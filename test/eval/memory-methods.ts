@@ -14,7 +14,7 @@ import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import { Routing } from "../../engine/runtime/hybrid-routing.ts";
 import { atLeast, atMost, type Row, told } from "../bench/rows.ts";
 import { encodeSources } from "../own-sources.ts";
-import { type Dense, denseAttention, meanOverHeads, someBlocks, sum } from "./memory.ts";
+import { type Dense, denseAttention, mean, meanOverHeads, someBlocks, sum } from "./memory.ts";
 import { scanMethods } from "./scan-methods.ts";
 
 /** Texts that are not in memory. */
@@ -22,8 +22,6 @@ const TEXTS = ["test/architecture.test.ts", "test/eval/metrics.ts", "test/eval/s
 const TEXT_TOKENS = 320;
 /** Tokens that are read one by one, as while generating. */
 const STEPS = 96;
-
-const mean = (values: readonly number[]) => sum(values) / values.length;
 
 /** Measures the methods; takes about a minute. */
 export async function evaluateMemoryMethods(): Promise<Row[]> {

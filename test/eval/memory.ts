@@ -241,9 +241,9 @@ export async function denseAttention(
 }
 
 export const sum = (values: Iterable<number>) => Iterator.from(values).reduce((a, b) => a + b, 0);
+export const mean = (values: readonly number[]) => sum(values) / values.length;
 
 const rounded = (value: number) => Number(value.toFixed(4));
-const mean = (values: readonly number[]) => rounded(sum(values) / values.length);
 
 /** Runs the evaluation. Errors: a LongsightError where there are no repositories. */
 export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): Promise<MemoryResult> {
@@ -335,10 +335,10 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
     bitsPerByte: perByte(bits.all),
     crossFile: { lines: bits.cross.lines, bitsPerByte: perByte(bits.cross) },
     completions: { none: completions.none.summary(), own: completions.own.summary() },
-    massRecall: mean(dense.map(({ recall }) => recall)),
-    firstTokens: mean(dense.map((one) => one.firstTokens)),
-    memoryMass: mean(mass),
-    refreshesPerLook: mean(refreshes),
+    massRecall: rounded(mean(dense.map(({ recall }) => recall))),
+    firstTokens: rounded(mean(dense.map((one) => one.firstTokens))),
+    memoryMass: rounded(mean(mass)),
+    refreshesPerLook: rounded(mean(refreshes)),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Finding a function by its documentation, among the documented functions of all held-out repositories. */
 import { proseOf, sentencesOf } from "../../engine/ask/comments.ts";
+import { cosine } from "../../engine/runtime/hybrid.ts";
 import type { CodeSpan, HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
 import { syntaxOf } from "../../engine/workspace/syntax.ts";
 import { bag, bm25 } from "./bm25.ts";
@@ -47,7 +48,7 @@ export async function searchQuality(encoder: HybridEncoder, functions: readonly 
   const sums = { routing: 0, bm25: 0, fused: 0 };
   for (const [own, { doc }] of functions.entries()) {
     const query = await encoder.embedQuestion(doc);
-    const learned = landmarks.map((landmark) => landmark.reduce((sum, x, i) => sum + x * query[i], 0));
+    const learned = landmarks.map((landmark) => cosine(landmark, query));
     const lexical = [...bm25(doc, bags)];
     const [a, b] = [standardised(learned), standardised(lexical)];
     sums.routing += 1 / ranks(learned)[own];

@@ -6,13 +6,12 @@ import type { RepositoryMemory } from "../../engine/memory/repository-memory.ts"
 import { groupQuery, type HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { type MemoryQuery, Routing } from "../../engine/runtime/hybrid-routing.ts";
 import { atLeast, type Row, told } from "../bench/rows.ts";
-import { meanOverHeads, someBlocks, sum } from "./memory.ts";
+import { mean, meanOverHeads, someBlocks, sum } from "./memory.ts";
 
 /** As the product has them (engine/memory/memory-context.ts). */
 const CANDIDATES = 3;
 const TOLERANCE = 0.1;
 const TREE_KEYS = 128;
-const mean = (values: readonly number[]) => sum(values) / values.length;
 const bestOf = (scores: ArrayLike<number>, k: number) =>
   Array.from(scores, (_, i) => i)
     .sort((a, b) => scores[b] - scores[a] || a - b)

@@ -36,12 +36,7 @@ export async function agent(context: TestContext, workbench: Workbench): Promise
   await workbench.waitUntilIndexed();
 
   await context.test("the model calls longsight_search, which finds, and the model answers", async () => {
-    await workbench.command("Chat: Open Chat (Ask)");
-    await page.locator(".interactive-session .interactive-input-part .monaco-editor").first().waitFor();
-    await page.keyboard.type("@agent How often can a loan be renewed?");
-    await page.waitForTimeout(500);
-    await page.keyboard.press("Escape");
-    await page.keyboard.press("Enter");
+    await workbench.askInChat("@agent How often can a loan be renewed?");
     // The editor asks whether the agent may use another extension's model, and whether it may use the tool.
     const answer = page.locator(".interactive-response").last();
     const done = answer.locator("text=/As often as its limit allows/");

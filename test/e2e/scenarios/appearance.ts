@@ -100,12 +100,7 @@ export async function appearance(context: TestContext, workbench: Workbench): Pr
     "the participant in the editor's own chat looks at the whole folder, whatever file is open",
     async () => {
       await workbench.openFile("practice.py");
-      await workbench.command("Chat: Open Chat (Ask)");
-      await page.locator(".interactive-session .interactive-input-part .monaco-editor").first().waitFor();
-      await page.keyboard.type("@longsight How often can a loan be renewed?");
-      await page.waitForTimeout(500);
-      await page.keyboard.press("Escape");
-      await page.keyboard.press("Enter");
+      await workbench.askInChat("@longsight How often can a loan be renewed?");
       await page.locator(".interactive-response").last().locator("text=/renewed too often/").waitFor();
       await shootAll(workbench, "participant");
     },

@@ -11,12 +11,7 @@ export async function diagnostics(context: TestContext, workbench: Workbench): P
   await workbench.waitUntilIndexed();
 
   await context.test("@longsight answers in the built-in chat, without a sign-in, and cites", async () => {
-    await workbench.command("Chat: Open Chat (Ask)");
-    await page.locator(".interactive-session .interactive-input-part .monaco-editor").first().waitFor();
-    await page.keyboard.type("@longsight How often can a loan be renewed?");
-    await page.waitForTimeout(500);
-    await page.keyboard.press("Escape");
-    await page.keyboard.press("Enter");
+    await workbench.askInChat("@longsight How often can a loan be renewed?");
     const answer = page.locator(".interactive-response").last();
     await answer.locator("text=/renewed too often/").waitFor();
     await answer.locator("text=/loans\\.py:/").first().waitFor();

@@ -30,6 +30,20 @@ const withRoles = (config: DecoderConfig, roles: (typeof ROLES)[number], span: {
   return { ...plan, ...span, layers: plan.layers.map((layer, i) => ({ ...layer, heads: roles[i] })) };
 };
 
+/** Texts that are read one by one, each as if nothing stood before it. */
+async function placelessRows(
+  reader: Decoder,
+  texts: readonly (readonly number[])[],
+  more: Partial<PlacelessRows> = {},
+) {
+  const rows: PlacelessRows[] = [];
+  for (const text of texts) {
+    await reader.run(text, 0, []);
+    rows.push({ ...reader.take(0, text.length), ...more });
+  }
+  return rows;
+}
+
 /** Reads a text in runs of the given lengths; the logits behind it. */
 async function readInRuns(decoder: Decoder, ids: readonly number[], lengths: readonly number[]): Promise<Float32Array> {
   let nPast = 0;
@@ -76,11 +90,7 @@ for (const { name, path } of decoderFixtures) {
     const texts = [textOf(70), textOf(90).reverse()];
     const question = [5, 17, 99];
     const reader = await decoderForTest(model);
-    const rows: PlacelessRows[] = [];
-    for (const text of texts) {
-      await reader.run(text, 0, []);
-      rows.push(reader.take(0, text.length));
-    }
+    const rows = await placelessRows(reader, texts);
     const ids = [...texts.flat(), ...question];
     const part = (position: number) => (position < 70 ? 0 : position < 160 ? 1 : 2);
     const expected = referenceLogits(
@@ -244,11 +254,7 @@ for (const { name, path } of decoderFixtures) {
     const texts = [textOf(70), textOf(90).reverse(), textOf(64)];
     const question = [5, 17, 99, 3];
     const reader = await decoderForTest(model);
-    const rows: PlacelessRows[] = [];
-    for (const text of texts) {
-      await reader.run(text, 0, []);
-      rows.push({ ...reader.take(0, text.length), isStart: true });
-    }
+    const rows = await placelessRows(reader, texts, { isStart: true });
     const ids = [...texts.flat(), ...question];
     const starts = [0, 70, 160, 224];
     const part = (position: number) => starts.findLastIndex((start) => start <= position);
@@ -313,11 +319,7 @@ for (const { name, path } of decoderFixtures) {
     const question = [5, 17, 99, 3, 41, 8];
     const [nPlaced, last] = [160, 165];
     const reader = await decoderForTest(model);
-    const rows: PlacelessRows[] = [];
-    for (const text of texts) {
-      await reader.run(text, 0, []);
-      rows.push({ ...reader.take(0, text.length), isStart: false });
-    }
+    const rows = await placelessRows(reader, texts, { isStart: false });
     const ids = [...texts.flat(), ...question];
     const part = (position: number) => [0, 70, nPlaced].findLastIndex((start) => start <= position);
     const alone = (_: number, __: number, query: number, key: number) => part(query) === 2 || part(query) === part(key);
