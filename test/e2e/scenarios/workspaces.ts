@@ -56,8 +56,9 @@ export async function asksBeforeMuchWork(context: TestContext, workbench: Workbe
   await context.test("what a large folder takes is said, and nothing is done before it is agreed to", async () => {
     await question.waitFor();
     const text = (await question.textContent()) ?? "";
-    assert.match(text, /60 files, about [\d,]+ tokens\. The index takes about 21 s and 151 MB of disk/);
-    assert.match(text, /the memory for completions about 6 min in the background and 1\.2 GB\./);
+    // How much is the forecast's to say, and tested there.
+    assert.match(text, /60 files, about [\d,]+ tokens\. The index takes about \d+ s and \d+ MB of disk/);
+    assert.match(text, /the memory for completions about \d+ min in the background and [\d.]+ GB\./);
     await question.getByRole("button", { name: "Not Now" }).click();
     await page.locator('.statusbar-item[aria-label*="Not indexed yet"]').waitFor();
     assert.doesNotMatch(workbench.log(), /files in the index/);
