@@ -231,16 +231,16 @@ export class RepositoryMemory {
     return this.#imports.importedBy(path, text);
   }
 
-  /** The keys of a block as their high plane has them; undefined as with `read`. */
+  /** The keys of a block as their high plane has them; undefined and left out as with `read`. */
   scan(block: number): QuantisedRows | undefined {
     const { segment, firstBlock } = this.at(block).owner;
     const { high } = this.#partsOf(block, ["high"]) ?? {};
-    return high && segment.keysOf(block - firstBlock, high);
+    return high && this.#seen(block, segment.keysOf(block - firstBlock, high));
   }
 
   /**
-   * The tokens of a block, with `rough` keys from their high plane alone. Undefined where its segment turns out to be
-   * damaged or gone: then the whole segment has left the memory and is missing.
+   * The tokens of a block that a text may see, with `rough` keys from their high plane alone. Undefined where its segment
+   * turns out to be damaged or gone: then the whole segment has left the memory and is missing.
    */
   read(block: number, keys: "exact" | "rough" = "exact"): StoredTokens | undefined {
     const { segment, firstBlock } = this.at(block).owner;
@@ -248,7 +248,21 @@ export class RepositoryMemory {
       this.#partsOf(block, keys === "exact" ? ["high", "low", "values"] : ["high", "values"]) ?? {};
     if (!high || !values) return undefined;
     const at = block - firstBlock;
-    return { keys: segment.keysOf(at, high, keys === "exact" ? low : undefined), values: segment.valuesOf(at, values) };
+    return {
+      keys: this.#seen(block, segment.keysOf(at, high, keys === "exact" ? low : undefined)),
+      values: this.#seen(block, segment.valuesOf(at, values)),
+    };
+  }
+
+  /**
+   * A block's rows without the token that begins a file, where the shipped model sees them: every text attends to its first token for
+   * want of something better, and would to that of each file that it is shown (models/default/FORMAT.md, Memory). Texts
+   * of other models are placed whole.
+   */
+  #seen(block: number, { values, scales }: QuantisedRows): QuantisedRows {
+    const isFirst = block === this.at(block).owner.firstBlock;
+    if (!this.#router || !isFirst) return { values, scales };
+    return { values: values.subarray(values.length / scales.length), scales: scales.subarray(1) };
   }
 
   /** At least the parts of a block that are wanted. */

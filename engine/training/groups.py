@@ -14,7 +14,7 @@ from .tokenizer import PAD, SPECIAL
 GROUP_ROWS, KIN_ROWS = 8, 6
 N_BLOCKS = 12  # blocks a row reads: half chosen by shared rare tokens, half at random, as routing would bring them with its mistakes
 NO_MEMORY = 0.2  # share of rows that read nothing, so that the model works without an index
-RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.5, 6, 1200  # share of groups with made-up names, how many, in the first characters of a text
+RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.75, 8, 1200  # share of groups with made-up names, how many, in the first characters of a text
 USERS, DECOYS = 2, 1  # files that use each of them; names that resemble it and stand for something else
 OWN_BEFORE, OWN_AFTER, IMPORTED, SAME_FOLDER, OTHER = range(len(MEMORY_CLASSES))
 
@@ -25,6 +25,7 @@ class Group:
     ids: np.ndarray  # [8, n + 1]
     classes: np.ndarray  # [8, 8] class of row j as memory of row i; -1 on the diagonal
     planted: list[tuple[int, int, int]]  # a row, and row and position of a made-up value that it uses or might take for one
+    copies: list[tuple[int, int, int, int]]  # a row, the position before a value that it uses, row and position of the value's definition
 
 
 def pick_kin(sampler: Sampler, rng: np.random.Generator, target: int) -> list[int]:
@@ -77,8 +78,12 @@ def draw_group(sampler: Sampler, rng: np.random.Generator, length: int, plain_on
         file = corpus.files[m]
         ids = sampler.piece(rng, file, text, length, plain_only)
         rows.append(ids + [PAD] * (length - len(ids)) if plain_only else sampler.fill(rng, ids, length, file.repository, used))
-    planted = [(user, row, at) for user, row, value in values if (at := position(rows[row], sampler.encode(value))) >= 0]
-    return Group(corpus.files[target].repository, np.array(rows), classes, planted)
+    planted, copies = [], []
+    for user, row, value in values:
+        at, used_at = (position(rows[r], sampler.encode(value)) for r in (row, user))
+        planted += [(user, row, at)] if at >= 0 else []
+        copies += [(user, used_at - 1, row, at)] if at >= 0 and used_at > 0 else []
+    return Group(corpus.files[target].repository, np.array(rows), classes, planted, copies)
 
 
 def position(ids: list[int], part: list[int]) -> int:
@@ -109,8 +114,9 @@ def plant(rng: np.random.Generator, texts: list[str], languages: list[str]) -> l
     return values
 
 
-def choose_blocks(rng: np.random.Generator, group: Group, block: int, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks of the group each row reads: index [8, N_BLOCKS] (row * blocks per row + block) and class [8, N_BLOCKS], -1: not visible."""
+def choose_blocks(rng: np.random.Generator, group: Group, block: int, vocab_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Blocks of the group each row reads: index [8, N_BLOCKS] (row * blocks per row + block) and class [8, N_BLOCKS], -1: not visible;
+    and the copies that they allow [copies, 5]: row, position, source's row and position, its class, -1 where there is none."""
     ids = group.ids[:, :-1]
     n_rows, per_row = len(ids), ids.shape[1] // block
     tokens = ids.reshape(n_rows * per_row, block)
@@ -130,10 +136,18 @@ def choose_blocks(rng: np.random.Generator, group: Group, block: int, vocab_size
         put_in(index[r], [row * per_row + at // block for user, row, at in group.planted if user == r and at < ids.shape[1]])
         if rng.random() >= NO_MEMORY:
             classes[r] = group.classes[r, owner[index[r]]]
-    return index, classes
+    seen = [
+        (user, used_at, row, at, group.classes[user, row])
+        for user, used_at, row, at in group.copies
+        if classes[user, 0] >= 0 and at < ids.shape[1] and row * per_row + at // block in index[user]
+    ]
+    copies = np.full((RARE_NAMES * USERS, 5), -1)
+    copies[: len(seen)] = np.array(seen, dtype=int).reshape(-1, 5)
+    return index, classes, copies
 
 
 def put_in(index: np.ndarray, wanted: list[int]) -> None:
-    """Overwrites other entries until every wanted block is among them."""
+    """Overwrites other entries until every wanted block is among them, or no other is left."""
     missing = [b for b in dict.fromkeys(wanted) if b not in index]
-    index[[i for i, b in enumerate(index) if b not in wanted][: len(missing)]] = missing
+    free = [i for i, b in enumerate(index) if b not in wanted][: len(missing)]
+    index[free] = missing[: len(free)]

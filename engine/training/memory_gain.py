@@ -9,7 +9,7 @@ from .bits import n_bytes
 from .groups import IMPORTED, KIN_ROWS, OTHER, draw_group
 from .model import Memory, Model, srms
 from .samples import Sampler
-from .tokenizer import PAD
+from .tokenizer import PAD, is_memory
 
 READERS = ("none", "own", "stranger", "own, routed")
 
@@ -54,10 +54,9 @@ def memory_gain(model: Model, sampler: Sampler, n_groups: int, length: int, seed
         ids = torch.from_numpy(group.ids[1:KIN_ROWS])
         h, u = model.below(ids)
         keys, values = model.memory_of(h)
-        real = ids != PAD
-        blocks = real.reshape(-1, size).clone()
+        blocks = (ids != PAD).reshape(-1, size)
         blocks[:, 0] = True
-        encoded.append((keys.flatten(0, 1), values.flatten(0, 1), real.flatten(), model.landmarks(u.reshape(len(blocks), size, -1), blocks)))
+        encoded.append((keys.flatten(0, 1), values.flatten(0, 1), is_memory(ids).flatten(), model.landmarks(u.reshape(len(blocks), size, -1), blocks)))
     results = []
     for g, group in enumerate(groups):
         other = next(o for o in (*range(g + 1, n_groups), *range(g)) if groups[o].repository != group.repository)
@@ -67,12 +66,12 @@ def memory_gain(model: Model, sampler: Sampler, n_groups: int, length: int, seed
         weights = torch.tensor([n_bytes(sampler, int(i)) for i in row[1:]], dtype=torch.float)
         bits = {}
         for reader in READERS:
-            keys, values, real, landmarks = encoded[other if reader == "stranger" else g]
+            keys, values, seen, landmarks = encoded[other if reader == "stranger" else g]
             own = torch.from_numpy(group.classes[0][1:KIN_ROWS]).repeat_interleave(group.ids.shape[1])
-            classes = torch.where(real, torch.full_like(own, OTHER) if reader == "stranger" else own, -1)
+            classes = torch.where(seen, torch.full_like(own, OTHER) if reader == "stranger" else own, -1)
             memory = None if reader == "none" else Memory(keys[None], values[None], classes[None])
             if reader == "own, routed":
-                usable = real.reshape(-1, size).any(1)
+                usable = seen.reshape(-1, size).any(1)
                 tokens = usable.repeat_interleave(size)
                 memory = Memory(keys[None, tokens], values[None, tokens], classes[None, tokens])
                 out = forward_routed(model, h, memory, landmarks[usable])

@@ -53,6 +53,8 @@ class Retrieved:
     keys: Tensor  # [B, n, c]
     values: Tensor
     memory_mass: Tensor | None  # [B, n, M] attention probability of memory tokens, mean over heads, no gradient
+    queries: Tensor  # [B, H, n, c] divided by the root of c
+    log_total: Tensor  # [B, H, n] logarithm of the softmax's denominator
 
 
 def matrix(rows: int, cols: int, gain: float = 1.0) -> nn.Parameter:
@@ -144,7 +146,7 @@ class Retrieval(nn.Module):
             mass = (weights.detach() / total.detach()).mean(1)
         out = out.float() / total
         y = F.linear(out.transpose(1, 2).reshape(b, n, d), self.attn_output)
-        return y, Retrieved(u, *shown, mass)
+        return y, Retrieved(u, *shown, mass, q, (top + total.log())[..., 0])
 
 
 class Block(nn.Module):

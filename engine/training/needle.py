@@ -11,7 +11,7 @@ from .groups import OTHER
 from .model import Memory, Model, srms
 from .rare_names import definition, rare, use
 from .samples import Sampler
-from .tokenizer import EOT, FILE, PAD
+from .tokenizer import EOT, FILE, PAD, is_memory
 
 FILE_TOKENS, N_NEEDLES = 1024, 200
 
@@ -47,34 +47,33 @@ def haystack(sampler: Sampler, rng: np.random.Generator, hidden: list[tuple[str,
 
 @torch.no_grad()
 def remember(model: Model, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Keys and values [blocks, 64, c], landmarks [blocks, r] and which tokens are real [blocks, 64]."""
+    """Keys and values [blocks, 64, c], landmarks [blocks, r] and which tokens may be seen [blocks, 64]."""
     size, parts = model.config.block_size, []
     for start in range(0, len(rows), 16):
         ids = torch.from_numpy(rows[start : start + 16])
         h, u = model.below(ids)
         keys, values = model.memory_of(h)
         u, keys, values = (x.reshape(-1, size, x.shape[-1]) for x in (u, keys, values))
-        real = (ids != PAD).reshape(-1, size)
-        some = real.clone()
+        some = (ids != PAD).reshape(-1, size)
         some[:, 0] = True
-        parts.append((keys, values, model.landmarks(u, some), real))
+        parts.append((keys, values, model.landmarks(u, some), is_memory(ids).reshape(-1, size)))
     return tuple(torch.cat(p) for p in zip(*parts))
 
 
 @torch.no_grad()
 def route(model: Model, ids: list[int], memory: tuple) -> torch.Tensor:
     """The blocks that the end of a prompt asks for."""
-    config, (_, _, landmarks, real) = model.config, memory
+    config, (_, _, landmarks, seen) = model.config, memory
     u = srms(model.below(torch.tensor([ids]))[0][0, -config.route_group :], config.norm_eps)
     scores = landmarks @ model.route_query(u.mean(0), config.memory_layer)
-    return scores.masked_fill(~real.any(1), float("-inf")).topk(config.route_top_blocks).indices
+    return scores.masked_fill(~seen.any(1), float("-inf")).topk(config.route_top_blocks).indices
 
 
 @torch.no_grad()
 def ask(model: Model, ids: list[int], memory: tuple, picked: torch.Tensor) -> int:
     """The likeliest next id with some blocks in sight."""
-    keys, values, _, real = memory
-    classes = torch.where(real[picked], OTHER, -1).reshape(1, -1)
+    keys, values, _, seen = memory
+    classes = torch.where(seen[picked], OTHER, -1).reshape(1, -1)
     read = Memory(keys[picked].flatten(0, 1)[None], values[picked].flatten(0, 1)[None], classes)
     return int(model(torch.tensor([ids]), read)[0, -1].argmax())
 

@@ -25,7 +25,7 @@ def repository_batch(sampler, rng, n_rows: int, length: int) -> tuple[torch.Tens
     """Groups of 8 rows, the blocks each row reads, and three documentation pairs a row."""
     groups = [draw_group(sampler, rng, length + 1) for _ in range(n_rows // GROUP_ROWS)]
     chosen = [choose_blocks(rng, g, sampler.config.block_size, sampler.config.vocab_size) for g in groups]
-    arrays = (np.concatenate([g.ids for g in groups]), np.stack([c[0] for c in chosen]), np.stack([c[1] for c in chosen]))
+    arrays = (np.concatenate([g.ids for g in groups]), *(np.stack(part) for part in zip(*chosen)))
     return tuple(torch.from_numpy(a) for a in (*arrays, *draw_pairs(sampler, rng, 3 * n_rows)))
 
 

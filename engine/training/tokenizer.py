@@ -13,6 +13,13 @@ NAMES = "pad eot repo file path suf pre mid lmk doc func ask ans edit".split()
 SPECIAL = {name: i for i, name in enumerate(NAMES + [f"reserved_{i}" for i in range(len(NAMES), 64)])}
 PAD, EOT, FILE, SUF, PRE, DOC, ASK = (SPECIAL[n] for n in ("pad", "eot", "file", "suf", "pre", "doc", "ask"))
 
+
+def is_memory(ids):
+    """Which tokens others may see in memory, bool like ids. Padding is none of it, and neither is the token that begins a file: every
+    text attends to its first token for want of something better, and would to that of each file it is shown (a sink; attention-calibration)."""
+    return (ids != PAD) & (ids != FILE)
+
+
 # A newline with the indentation after it is one piece, so are a run of letters with one leading space or underscore, a single digit,
 # and a run of punctuation. Merges never cross these pieces.
 PIECES = r"\r?\n[ \t]*|[ _]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}_]+|_+|[ \t]+(?!\S)|\s"

@@ -26,7 +26,7 @@ from .model import Memory, Model, srms
 from .paths import write_atomic
 from .samples import Sampler
 from .titans import Learned
-from .tokenizer import PAD
+from .tokenizer import PAD, is_memory
 from .workspace import WorkspaceMemory, lacks, mixed
 
 WIDTH, LENGTH, MORE_FILES = 128, 512, 6
@@ -73,7 +73,7 @@ def questions(model: Model, sampler: Sampler, n: int, seed: int) -> list[Questio
         h, _ = model.below(rows[:, :-1])
         keys, values = model.memory_of(h[1:KIN_ROWS])
         classes = torch.from_numpy(group.classes[0][1:KIN_ROWS]).repeat_interleave(rows.shape[1] - 1)
-        classes = torch.where((rows[1:KIN_ROWS, :-1] != PAD).flatten(), classes, -1)
+        classes = torch.where(is_memory(rows[1:KIN_ROWS, :-1]).flatten(), classes, -1)
         remembering, _ = model.above(h[:1], Memory(keys.flatten(0, 1)[None], values.flatten(0, 1)[None], classes[None]))
         x, real = output(model.above(h, None)[0]), rows[:, 1:] != PAD
         target = rows[0, 1:][real[0]]
