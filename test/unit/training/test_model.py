@@ -8,6 +8,7 @@ import torch
 from training.config import CONFIGS
 from training.lightning import chunked, decay_table, quadratic, recurrent
 from training.model import Memory, Model, State, causal_conv
+from training.objective import copy_loss
 
 CONFIG = dataclasses.replace(CONFIGS["tiny"], vocab_size=128, hidden_size=32, ffn_size=48, n_heads=2, gate_rank=8, window=40)
 
@@ -85,10 +86,10 @@ class WholeModel(unittest.TestCase):
     def test_stored_memory_is_what_the_layer_attends_to(self):
         model, ids = randomised(), torch.randint(128, (1, 64))
         with torch.no_grad():
-            h = model.below(model.embed(ids))
-            u, keys, values = model.memory_of(h)
+            h, _ = model.below(ids)
+            keys, values = model.memory_of(h)
             _, shown = model.above(h, None)
-        for mine, layers in ((u, shown[0].u), (keys, shown[0].keys), (values, shown[0].values)):
+        for mine, layers in ((keys, shown.keys), (values, shown.values)):
             torch.testing.assert_close(mine, layers)
 
     def test_hidden_memory_changes_nothing(self):
@@ -96,6 +97,24 @@ class WholeModel(unittest.TestCase):
         hidden = Memory(torch.randn(1, 9, 16), torch.randn(1, 9, 16), torch.full((1, 9), -1))
         with torch.no_grad():
             torch.testing.assert_close(model(ids, hidden), model(ids), rtol=1e-5, atol=1e-5)
+
+
+class CopyLoss(unittest.TestCase):
+    def test_is_the_attention_to_the_source(self):
+        """With every token of the group in memory: minus the logarithm of the memory layer's own attention, the mean over heads."""
+        model = randomised()
+        ids = torch.randint(64, 128, (8, 64), generator=torch.Generator().manual_seed(4))
+        h, _ = model.below(ids)
+        keys, values = model.memory_of(h)
+        flat = [x.reshape(1, 8 * 64, -1).expand(8, -1, -1) for x in (keys, values)]
+        classes = torch.arange(8)[:, None].repeat(1, 64).reshape(1, -1).expand(8, -1) % 5
+        _, shown = model.above(h, Memory(*flat, classes))
+        copies = torch.tensor([[[2, 40, 5, 7, 0], [0, 63, 3, 0, 3], [-1] * 5]])
+        loss = copy_loss(model, shown, keys[None], copies)
+        masses = torch.stack([shown.memory_mass[2, 40, 5 * 64 + 7], shown.memory_mass[0, 63, 3 * 64]])
+        torch.testing.assert_close(loss, -masses.log().mean(), rtol=1e-5, atol=1e-5)
+        self.assertEqual(float(copy_loss(model, shown, keys[None], torch.full((1, 3, 5), -1))), 0)
+
 
 
 if __name__ == "__main__":

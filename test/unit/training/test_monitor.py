@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from training.config import CONFIGS
-from training.model import Model
+from training.model import Model, srms
 from training.monitor import attention, distinctness, lifts
 
 CONFIG = dataclasses.replace(CONFIGS["tiny"], vocab_size=64, hidden_size=32, ffn_size=48, n_heads=2, gate_rank=8, window=40)
@@ -40,9 +40,9 @@ class Measures(unittest.TestCase):
             layer = CONFIG.memory_layer
             w, sink = weights[layer]
             torch.testing.assert_close(w.sum(-1) + sink, torch.ones_like(sink))
-            h = model.below(model.embed(ids))
+            h, _ = model.below(ids)
             mixer = model.blk[layer].mixer
-            u, _, values = model.memory_of(h)
-            expected, _ = mixer(u, None, None)
+            _, values = model.memory_of(h)
+            expected, _ = mixer(srms(h, CONFIG.norm_eps), None, None)
             out = (w @ values[:, None]).transpose(1, 2).reshape(2, 60, -1)
             torch.testing.assert_close(torch.nn.functional.linear(out, mixer.attn_output), expected, rtol=1e-4, atol=1e-4)
