@@ -19,6 +19,7 @@ import type { NameIndex } from "./name-index.ts";
 import { Names } from "./names.ts";
 import { bytesBehind, likeliestBeginning, NO_PIECE, openingOf } from "./opening.ts";
 import { completesSecret, shownSafely } from "./secrets.ts";
+import { SyntaxEnd } from "./syntax-end.ts";
 
 /** What a completion may see of the repository beside the text around the cursor. */
 export interface RepositoryContext {
@@ -98,6 +99,7 @@ export async function completeAt(
   const { path, prefix, suffix } = withPlainLineEnds(context);
   const memory = repository?.memoryFor(place);
 
+  using syntax = new SyntaxEnd(path, prefix);
   const copier = copies === false ? undefined : new Copier(tokenizer, { path, prefix, suffix }, copies);
   const finisher = copies === false ? undefined : new Names(tokenizer, { path, prefix, suffix }, names);
   let copyContext: Uint8Array = new TextEncoder().encode(prefix.slice(-MAX_MATCH));
@@ -160,7 +162,7 @@ export async function completeAt(
     const guessed = likelihood.add(before, text, probability);
     if (guessed !== undefined) return finished(text.slice(0, guessed), nTokens + 1, "end");
     if (completesSecret(prefix, text, suffix)) return finished("", nTokens + 1, "secret");
-    const end = completionEnd(prefix, suffix, text);
+    const end = completionEnd(prefix, suffix, text, syntax);
     if (end !== undefined) return finished(text.slice(0, end), nTokens + 1, "end");
     onText?.(restored(shownSafely(text)));
     ids.push(id);

@@ -3,6 +3,8 @@
  * a block where the cursor opens one, never the code that already stands behind the cursor.
  */
 
+import { type LineAt, NEXT_BLOCK, type SyntaxEnd } from "./syntax-end.ts";
+
 /** A block longer than this is cut: more is rarely right, and never quick. */
 const MAX_LINES = 16;
 
@@ -29,31 +31,49 @@ export function allowsLines(prefix: string, suffix: string): boolean {
 }
 
 /**
- * The length of `text` that belongs to the completion, or undefined while more may come: up to the first line break,
- * or, for several lines, up to the line that leaves the block the cursor is in.
+ * The length of `text` that belongs to the completion, or undefined while more may come: up to the first line break, or,
+ * for several lines, as far as the block that the cursor is in goes, by its syntax where that is known.
  */
-export function completionEnd(prefix: string, suffix: string, text: string): number | undefined {
+export function completionEnd(prefix: string, suffix: string, text: string, syntax?: SyntaxEnd): number | undefined {
   const firstBreak = text.search(/\r?\n/);
   if (firstBreak < 0) return undefined;
   if (!allowsLines(prefix, suffix)) return firstBreak;
+  const layout = (lineAt?: LineAt) => layoutEnd(prefix, text, firstBreak, lineAt);
+  if (!syntax) return layout();
+  return syntax.of(text, layout, text.split("\n").length > MAX_LINES);
+}
+
+/**
+ * The end by brackets on the first line and by the other lines' indentation: before the line that leaves the block, or
+ * behind MAX_LINES.
+ */
+function layoutEnd(prefix: string, text: string, firstBreak: number, lineAt?: LineAt): number | undefined {
   const cursorLine = prefix.slice(prefix.lastIndexOf("\n") + 1);
   // Inside a block just opened the body is deeper than the line that opens it; on a blank line it is as deep.
   const opens = cursorLine.trim() !== "";
   // What the cursor's line has opened is closed again on the same line.
-  if (opens && bracketDepth(text.slice(0, firstBreak)) < 0) return firstBreak;
+  if (opens && !lineAt && bracketDepth(text.slice(0, firstBreak)) < 0) return firstBreak;
   const indent = indentOf(cursorLine);
   let end = 0;
   let lines = 0;
-  for (const match of text.matchAll(/([^\r\n]*)(\r?\n|$)/g)) {
-    const [whole, line, lineBreak] = match;
+  for (const { 0: whole, 1: line, 2: lineBreak, index } of text.matchAll(/([^\r\n]*)(\r?\n|$)/g)) {
     const complete = lineBreak !== "";
-    if (lines > 0 && line.trim() !== "" && (complete || indentOf(line) < line.length)) {
+    const isBlank = line.trim() === "";
+    let isComment = false;
+    if (lines > 0 && !isBlank) {
       const closes = opens && indentOf(line) === indent && /^[)\]}]/.test(line.trim());
-      if (indentOf(line) < indent || (opens && indentOf(line) <= indent && !closes)) return end;
-      if (closes && complete) return match.index + line.length;
+      if (indentOf(line) < indent || (opens && indentOf(line) <= indent && !closes)) {
+        const where = lineAt?.(index) ?? "outside";
+        if (where === "outside") return end;
+        isComment = where === "comment";
+      } else if (closes && complete) {
+        const closer = line.search(/\S/) + 1;
+        return index + (NEXT_BLOCK.test(line.slice(closer)) ? closer : line.length);
+      }
     }
     if (!complete) return undefined;
-    end = match.index + line.length;
+    // Blank lines and comments belong to what follows them.
+    if (!isBlank && !isComment) end = index + line.length;
     if (++lines === MAX_LINES) return end;
     if (whole.length === 0) break;
   }

@@ -1,6 +1,6 @@
-/** The symbols of a source file, read with tree-sitter. Grammars are loaded when the first file needs them. */
-import { fileURLToPath } from "node:url";
-import { type Node, Parser, Query, type QueryMatch, Language as TreeSitterLanguage } from "web-tree-sitter";
+/** The symbols of a source file, read with tree-sitter. */
+import { type Node, type Parser, Query, type QueryMatch } from "web-tree-sitter";
+import { grammarOf } from "./grammars.ts";
 import { type Language, languageOf } from "./languages.ts";
 
 /** A definition. Lines are 1-based and inclusive. */
@@ -56,33 +56,18 @@ const WRAPPERS = new Set([
 /** Functions in these are methods. */
 const CLASS_LIKE = new Set(["class", "impl", "interface", "struct", "trait", "union"]);
 
-interface Grammar {
-  readonly parser: Parser;
-  readonly query: Query;
-}
+const queries = new Map<string, Query>();
 
-let started: Promise<void> | undefined;
-const grammars = new Map<string, Promise<Grammar>>();
-
-function grammarOf(language: Language, rest: () => Promise<void>): Promise<Grammar> {
-  let grammar = grammars.get(language.name);
-  if (!grammar) {
-    grammar = loadGrammar(language, rest);
-    grammars.set(language.name, grammar);
+/** A language's parser and its query. */
+async function readerOf(language: Language, rest: () => Promise<void>): Promise<{ parser: Parser; query: Query }> {
+  const { language: grammar, parser } = await grammarOf(language);
+  let query = queries.get(language.name);
+  if (!query) {
+    await rest();
+    query = new Query(grammar, language.query);
+    queries.set(language.name, query);
+    await rest();
   }
-  return grammar;
-}
-
-async function loadGrammar(language: Language, rest: () => Promise<void>): Promise<Grammar> {
-  started ??= Parser.init();
-  await started;
-  const file = import.meta.resolve(`@vscode/tree-sitter-wasm/wasm/tree-sitter-${language.name}.wasm`);
-  const grammar = await TreeSitterLanguage.load(fileURLToPath(file));
-  const parser = new Parser();
-  parser.setLanguage(grammar);
-  await rest();
-  const query = new Query(grammar, language.query);
-  await rest();
   return { parser, query };
 }
 
@@ -94,7 +79,7 @@ async function loadGrammar(language: Language, rest: () => Promise<void>): Promi
 export async function syntaxOf(path: string, text: string, rest = async () => {}): Promise<FileSyntax | undefined> {
   const language = languageOf(path);
   if (!language) return undefined;
-  const { parser, query } = await grammarOf(language, rest);
+  const { parser, query } = await readerOf(language, rest);
   const deadline = performance.now() + LIMIT_MS;
   const isLate = () => performance.now() > deadline;
   const tree = parser.parse(text, null, { progressCallback: isLate });

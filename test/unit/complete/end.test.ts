@@ -40,7 +40,7 @@ test("a Python block ends before the next statement of its outer level", () => {
 });
 
 test("on a blank line the completion stays at its level", () => {
-  assert.equal(cut("def f():\n    ", "\n", "x = 1\n    return x\n\ndef g():\n"), "x = 1\n    return x\n");
+  assert.equal(cut("def f():\n    ", "\n", "x = 1\n    return x\n\ndef g():\n"), "x = 1\n    return x");
 });
 
 test("a block that never closes is cut", () => {
