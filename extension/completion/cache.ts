@@ -2,6 +2,7 @@
  * Completions made before, found again while the user types on, deletes or comes back. An entry answers for its own
  * place and for every place reached by typing what it suggests; the text behind the cursor and the index must be the same.
  */
+import { TrieNode } from "./trie.ts";
 
 /** A place in a text: everything before and behind the cursor. */
 export interface Place {
@@ -11,8 +12,11 @@ export interface Place {
   readonly suffix: string;
 }
 
-interface Entry extends Place {
+/** A completion at the place that its node's path spells. */
+interface Entry {
+  readonly place: Place;
   readonly text: string;
+  readonly node: TrieNode<Entry>;
 }
 
 const MAX_ENTRIES = 200;
@@ -29,35 +33,58 @@ export function remainder(from: Place, text: string, to: Place): string | undefi
   return text.slice(typed);
 }
 
-/** The last completions, the one used last at the end. */
+/**
+ * The completions used last: for every text behind the cursor, document and state of the index a trie of the texts
+ * before it. Whatever may answer for a place lies on the one path that its text takes.
+ */
 export class CompletionCache {
-  #entries: Entry[] = [];
+  /** By key and suffix. */
+  readonly #tries = new Map<string, TrieNode<Entry>>();
+  /** The one used last at the end. */
+  readonly #entries = new Set<Entry>();
+
+  /** How many completions are remembered. */
+  get size(): number {
+    return this.#entries.size;
+  }
 
   /** An empty `text` is remembered too: nothing is to be suggested there. */
   add(place: Place, text: string): void {
-    this.#entries = this.#entries.filter((entry) => !isSamePlace(entry, place));
-    this.#entries.push({ ...place, text });
-    if (this.#entries.length > MAX_ENTRIES) this.#entries.shift();
+    const name = nameOf(place);
+    let trie = this.#tries.get(name);
+    if (!trie) {
+      trie = new TrieNode();
+      this.#tries.set(name, trie);
+    }
+    const node = trie.at(place.prefix);
+    if (node.value) this.#entries.delete(node.value);
+    const entry = { place, text, node };
+    node.value = entry;
+    this.#entries.add(entry);
+    if (this.#entries.size > MAX_ENTRIES) this.#removeOldest();
   }
 
   /** What to suggest at `place`, "" for nothing; undefined where no entry answers for it. */
   find(place: Place): string | undefined {
-    for (let index = this.#entries.length - 1; index >= 0; index--) {
-      const entry = this.#entries[index];
-      const text = entry.text === "" && isSamePlace(entry, place) ? "" : remainder(entry, entry.text, place);
-      if (text === undefined) continue;
-      this.#entries.splice(index, 1);
-      this.#entries.push(entry);
-      return text;
+    const found = new Map<Entry, string>();
+    for (const entry of this.#tries.get(nameOf(place))?.along(place.prefix) ?? []) {
+      const isHere = entry.place.prefix.length === place.prefix.length;
+      const text = entry.text === "" && isHere ? "" : remainder(entry.place, entry.text, place);
+      if (text !== undefined) found.set(entry, text);
     }
-    return undefined;
+    if (found.size === 0) return undefined;
+    const [newest] = found.size === 1 ? found.keys() : [...this.#entries].filter((entry) => found.has(entry)).reverse();
+    this.#entries.delete(newest);
+    this.#entries.add(newest);
+    return found.get(newest);
   }
 
-  clear(): void {
-    this.#entries = [];
+  #removeOldest(): void {
+    const [oldest] = this.#entries;
+    this.#entries.delete(oldest);
+    const root = oldest.node.clear();
+    if (root.isEmpty) this.#tries.delete(nameOf(oldest.place));
   }
 }
 
-function isSamePlace(a: Place, b: Place): boolean {
-  return a.key === b.key && a.prefix === b.prefix && a.suffix === b.suffix;
-}
+const nameOf = ({ key, suffix }: Place) => `${key}\n${suffix}`;

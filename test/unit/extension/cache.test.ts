@@ -40,6 +40,43 @@ suite("completion cache", () => {
     for (let n = 0; n < 500; n++) cache.add(place(`${n};`), "text");
     assert.equal(cache.find(place("0;")), undefined);
     assert.equal(cache.find(place("499;")), "text");
+    assert.equal(cache.size, 200);
+  });
+
+  test("what was used lately survives what was not", () => {
+    const cache = new CompletionCache();
+    for (let n = 0; n < 200; n++) cache.add(place(`${n};`), "text");
+    cache.find(place("0;te"));
+    for (let n = 200; n < 300; n++) cache.add(place(`${n};`), "text");
+    assert.equal(cache.find(place("0;")), "text");
+    assert.equal(cache.find(place("1;")), undefined);
+  });
+
+  test("it finds what looking at every entry finds, the one used last first", () => {
+    const letters = (maxLength: number) => fc.string({ unit: fc.constantFrom("a", "b", "\n"), maxLength });
+    const at = fc.record({ key: fc.constantFrom("x", "y"), prefix: letters(5), suffix: fc.constantFrom("", "b") });
+    const step = fc.record({ at, text: fc.option(letters(6), { nil: undefined }) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const cache = new CompletionCache();
+        let list: { at: Place; text: string }[] = [];
+        for (const { at, text } of steps) {
+          const isHere = (one: { at: Place }) =>
+            one.at.key === at.key && one.at.prefix === at.prefix && one.at.suffix === at.suffix;
+          if (text !== undefined) {
+            cache.add(at, text);
+            list = [...list.filter((one) => !isHere(one)), { at, text }];
+            continue;
+          }
+          const rest = (one: (typeof list)[number]) =>
+            one.text === "" && isHere(one) ? "" : remainder(one.at, one.text, at);
+          const newest = list.findLast((one) => rest(one) !== undefined);
+          assert.equal(cache.find(at), newest && rest(newest));
+          if (newest) list = [...list.filter((one) => one !== newest), newest];
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test("what is found always continues the place to what was suggested", () => {
