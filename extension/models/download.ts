@@ -1,7 +1,7 @@
 /** Downloads a model file because the user has asked for it: resumed where it stopped, checked, and only then named. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { LongsightError } from "../../engine/errors.ts";
@@ -24,16 +24,20 @@ const SPARE_BYTES = 1024 ** 3;
 /** The name a URL's file gets; undefined for a URL that names no GGUF file. */
 export function fileNameOf(url: string): string | undefined {
   if (!URL.canParse(url)) return undefined;
-  const { protocol, hostname, pathname } = new URL(url);
-  const isLocal = hostname === "127.0.0.1" || hostname === "localhost";
-  const name = basename(decodeURIComponent(pathname));
-  return (protocol === "https:" || (protocol === "http:" && isLocal)) && /^[\w.-]+\.gguf$/i.test(name)
-    ? name
-    : undefined;
+  const address = new URL(url);
+  // Where it is encoded it is no such name either.
+  const name = basename(address.pathname);
+  return isSafe(address) && /^[\w.-]+\.gguf$/i.test(name) ? name : undefined;
+}
+
+/** Whether nobody on the way can change what an address gives. */
+function isSafe({ protocol, hostname }: URL): boolean {
+  return protocol === "https:" || (protocol === "http:" && (hostname === "127.0.0.1" || hostname === "localhost"));
 }
 
 /**
- * Downloads a file; returns its path. What a cancelled or broken download has brought stays and is not fetched again.
+ * Downloads a file; returns its path. What a cancelled or broken download has brought stays and is not fetched again, as
+ * long as the server says that its file is the same.
  * Errors: bad-input for a server that refuses or another file than the checksum is of; disk-full; cancelled.
  */
 export async function download({ url, folder, sha256, signal, onProgress }: Download): Promise<string> {
@@ -42,42 +46,75 @@ export async function download({ url, folder, sha256, signal, onProgress }: Down
   const path = join(folder, name);
   const part = `${path}.part`;
   await mkdir(folder, { recursive: true });
+  let found: string;
   try {
-    const have = await sizeOf(part);
-    const response = await fetch(url, { headers: have > 0 ? { range: `bytes=${have}-` } : {}, signal });
-    // 416: all of it is here already.
-    if (response.status !== 416) await store(response, { part, have, url, folder, onProgress });
+    const response = await ask(url, part, signal);
+    if (response) await store(response, { part, url, folder, onProgress });
+    found = await hashOf(part, signal);
   } catch (error) {
-    throw signal?.aborted ? new LongsightError("cancelled", "Cancelled.") : asSentence(error, url);
+    if (signal?.aborted) throw new LongsightError("cancelled", "Cancelled.");
+    throw asSentence(error, url, (await sizeOf(versionOf(part))) > 0);
   }
-  const found = await hashOf(part);
   if (sha256 && found !== sha256.toLowerCase()) {
-    await rm(part, { force: true });
+    await discard(part);
     throw new LongsightError(
       "bad-input",
       `${name} is not the file the checksum is of (it has ${found}); it was deleted.`,
     );
   }
   await rename(part, path);
+  await discard(part);
   return path;
+}
+
+/** Asks for what is missing of a file; undefined where nothing is. */
+async function ask(url: string, part: string, signal: AbortSignal | undefined): Promise<Response | undefined> {
+  const version = await readFile(versionOf(part), "utf8").catch(() => "");
+  // Whether what is here belongs to the file that is there now, only the server can tell.
+  const have = version === "" ? 0 : await sizeOf(part);
+  // A compressed answer would have another length, and no place to go on from.
+  const headers = { "accept-encoding": "identity" };
+  const resuming = have > 0 ? { range: `bytes=${have}-`, "if-range": version } : {};
+  const response = await fetch(url, { headers: { ...headers, ...resuming }, signal });
+  const total = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(response.headers.get("content-range") ?? "");
+  const isSame = (versionIn(response.headers) ?? version) === version;
+  if (response.status === 206 && Number(total?.[1]) === have && isSame) return response;
+  if (response.status === 416 && Number(total?.[2]) === have && have > 0) {
+    await response.body?.cancel();
+    return undefined;
+  }
+  if (have === 0 || (response.status !== 206 && response.status !== 416)) return response;
+  // Not what was asked for: what is here is no part of that file.
+  await response.body?.cancel();
+  await discard(part);
+  return fetch(url, { headers, signal });
 }
 
 async function store(
   response: Response,
-  to: Pick<Download, "url" | "folder" | "onProgress"> & { part: string; have: number },
+  to: Pick<Download, "url" | "folder" | "onProgress"> & { part: string },
 ): Promise<void> {
+  if (!isSafe(new URL(response.url))) {
+    await response.body?.cancel();
+    throw new LongsightError(
+      "bad-input",
+      `${to.url} leads to ${new URL(response.url).origin}, which is not https; ask for another address.`,
+    );
+  }
   if (!response.ok || !response.body) {
     throw new LongsightError(
       "bad-input",
       `The server refuses ${to.url} with status ${response.status}; check the address.`,
     );
   }
-  // A server that does not resume sends everything again.
   const isResumed = response.status === 206;
-  let done = isResumed ? to.have : 0;
+  let done = isResumed ? await sizeOf(to.part) : 0;
   const length = Number(response.headers.get("content-length"));
   const total = length > 0 ? done + length : null;
   await requireRoom(to.folder, length);
+  if (!isResumed) await discard(to.part);
+  const version = versionIn(response.headers);
+  if (version) await writeFile(versionOf(to.part), version);
   const file = await open(to.part, isResumed ? "a" : "w");
   try {
     for await (const chunk of response.body) {
@@ -91,9 +128,24 @@ async function store(
   if (total !== null && done !== total) {
     throw new LongsightError(
       "bad-input",
-      `The server broke off after ${sizeText(done)}; try again, it goes on from there.`,
+      `The server broke off after ${sizeText(done)}; try again, it ${version ? "goes on from there" : "begins anew"}.`,
     );
   }
+}
+
+/** Where it is noted which version of a file has partly arrived. */
+const versionOf = (part: string) => `${part}.version`;
+
+/** What tells a file from a later one of the same name, as `if-range` takes it; a weak tag does not. */
+function versionIn(headers: Headers): string | undefined {
+  const tag = headers.get("etag");
+  return (tag && !tag.startsWith("W/") ? tag : headers.get("last-modified")) ?? undefined;
+}
+
+/** Deletes what has arrived of a file. */
+async function discard(part: string): Promise<void> {
+  await rm(part, { force: true });
+  await rm(versionOf(part), { force: true });
 }
 
 async function requireRoom(folder: string, bytes: number): Promise<void> {
@@ -103,9 +155,9 @@ async function requireRoom(folder: string, bytes: number): Promise<void> {
   throw new LongsightError("disk-full", sentence);
 }
 
-async function hashOf(path: string): Promise<string> {
+async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
+  await pipeline(createReadStream(path), hash, { signal });
   return hash.digest("hex");
 }
 
@@ -116,12 +168,12 @@ function sizeOf(path: string): Promise<number> {
   );
 }
 
-function asSentence(error: unknown, url: string): unknown {
+function asSentence(error: unknown, url: string, goesOn: boolean): unknown {
   if (error instanceof LongsightError) return error;
   const { code, cause, message } = error as { code?: string; cause?: { code?: string }; message?: string };
   if (code === "ENOSPC") return new LongsightError("disk-full", "The disk is full; free space and try again.");
   return new LongsightError(
     "bad-input",
-    `${url} cannot be fetched (${cause?.code ?? code ?? message}); try again, it goes on where it stopped.`,
+    `${url} cannot be fetched (${cause?.code ?? code ?? message}); try again, it ${goesOn ? "goes on where it stopped" : "begins anew"}.`,
   );
 }
