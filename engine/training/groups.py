@@ -7,7 +7,7 @@ import numpy as np
 from .config import MEMORY_CLASSES
 from .corpus import GROUPS
 from .imports import imported_files
-from .rare_names import definition, rare, resembling, use
+from .rare_names import MadeUp, made_up
 from .samples import Sampler
 from .tokenizer import PAD, SPECIAL
 
@@ -92,25 +92,25 @@ def position(ids: list[int], part: list[int]) -> int:
 
 
 def plant(rng: np.random.Generator, texts: list[str], languages: list[str]) -> list[tuple[int, int, str]]:
-    """Made-up functions into the kin's texts, and lines that use some of them into other kin's. Gives a row that uses a function, or
-    could take another one for it, the function's row and its value."""
+    """Made-up names into the kin's texts, and lines that use some of them into other kin's. Gives a row that uses a name, or
+    could take another one for it, the row that defines it and its value."""
 
     def insert(row: int, part: str) -> None:
         line = texts[row].find("\n", int(rng.integers(min(len(texts[row]), RARE_WITHIN)))) + 1
         texts[row] = texts[row][:line] + part + texts[row][line:]
 
-    def define(row: int, name: str, value: str) -> tuple[int, str]:
-        insert(row, value.join(definition(languages[row], name)))
-        return row, value
+    def define(row: int, made: MadeUp) -> tuple[int, str]:
+        insert(row, made.value.join(made.definition(languages[row])))
+        return row, made.value
 
     values = []
     for _ in range(RARE_NAMES):
-        name, value = rare(rng)
+        made = made_up(rng)
         home, *users = rng.permutation(KIN_ROWS)[: USERS + 1].tolist()
-        made = [define(home, name, value), *(define(home, resembling(rng, name), rare(rng)[1]) for _ in range(DECOYS))]
+        defined = [define(home, made), *(define(home, made.resembling(rng)) for _ in range(DECOYS))]
         for user in users:
-            insert(user, value.join(use(languages[user], name)))
-            values += [(user, row, value) for row, value in made]
+            insert(user, made.value.join(made.use(languages[user])))
+            values += [(user, row, value) for row, value in defined]
     return values
 
 

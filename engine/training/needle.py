@@ -9,23 +9,23 @@ import torch
 
 from .groups import OTHER
 from .model import Memory, Model, srms
-from .rare_names import definition, rare, use
+from .rare_names import MadeUp, made_up
 from .samples import Sampler
 from .tokenizer import EOT, FILE, PAD, is_memory
 
 FILE_TOKENS, N_NEEDLES = 1024, 200
 
 
-def needles(rng: np.random.Generator, n: int) -> list[tuple[str, str]]:
-    """Names and values, all names different."""
-    names: dict[str, str] = {}
-    while len(names) < n:
-        name, value = rare(rng)
-        names[name] = value
-    return list(names.items())
+def needles(rng: np.random.Generator, n: int) -> list[MadeUp]:
+    """Functions, all names different."""
+    made: dict[str, MadeUp] = {}
+    while len(made) < n:
+        one = made_up(rng, "function")
+        made[one.name] = one
+    return list(made.values())
 
 
-def haystack(sampler: Sampler, rng: np.random.Generator, hidden: list[tuple[str, str]], n_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+def haystack(sampler: Sampler, rng: np.random.Generator, hidden: list[MadeUp], n_tokens: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of ids [files, FILE_TOKENS], and per needle the block (counted over all rows) that holds its value."""
     corpus, block, rows, at = sampler.corpus, sampler.config.block_size, [], []
     order = rng.permutation([i for i, f in enumerate(corpus.files) if f.language == "python" or f.length > 4 * FILE_TOKENS])
@@ -33,9 +33,9 @@ def haystack(sampler: Sampler, rng: np.random.Generator, hidden: list[tuple[str,
         file = corpus.files[index]
         ids = sampler.header(file) + sampler.encode("\n" + corpus.text(file)[: 8 * FILE_TOKENS])
         if len(at) < len(hidden) and file.language == "python" and len(ids) >= FILE_TOKENS // 2:
-            name, value = hidden[len(at)]
-            before, after = definition("python", name)
-            head, tail = sampler.encode(f"\n\n\n{before}"), sampler.encode(value + after)
+            needle = hidden[len(at)]
+            before, after = needle.definition("python")
+            head, tail = sampler.encode(f"\n\n\n{before}"), sampler.encode(needle.value + after)
             start = int(rng.integers(len(sampler.header(file)) + 1, min(len(ids), FILE_TOKENS) - len(head) - len(tail)))
             ids = ids[:start] + head + tail + ids[start:]
             at.append(len(rows) * (FILE_TOKENS // block) + (start + len(head)) // block)
@@ -86,16 +86,17 @@ def needle(model: Model, sampler: Sampler, n_tokens: int, seed: int = 7) -> dict
     rows, at = haystack(sampler, rng, hidden, n_tokens)
     memory, top = remember(model, rows), model.config.route_top_blocks
     found = routed = given = 0
-    for (name, value), block in zip(hidden, at):
-        prompt = [FILE, *sampler.encode("tests/test_values.py"), *sampler.encode(f"\nfrom values import {name}\n\n\ndef test_value():\n    {use('python', name)[0]}")]
-        wanted = sampler.encode(f'{value}"')
+    for made, block in zip(hidden, at):
+        text = f"\nfrom values import {made.name}\n\n\ndef test_value():\n    {made.use('python')[0]}"
+        prompt = [FILE, *sampler.encode("tests/test_values.py"), *sampler.encode(text)]
+        wanted = sampler.encode(f'{made.value}"')
         random = torch.from_numpy(np.append(rng.integers(len(memory[0]), size=top - 1), block))
         chosen, right = route(model, prompt, memory), []
         for picked in (chosen, random):
             ids = list(prompt)
             while len(ids) < len(prompt) + len(wanted) and ids[-1] != EOT:
                 ids.append(ask(model, ids, memory, picked))
-            right.append(sampler.tokenizer.decode(ids[len(prompt) :]).startswith(value))
+            right.append(sampler.tokenizer.decode(ids[len(prompt) :]).startswith(made.value))
         routed, given, found = routed + right[0], given + right[1], found + bool((chosen == block).any())
     n = len(hidden)
     return {"memory tokens": int(rows.size), "needles": n, f"block among the best {top}": found / n, "value copied": routed / n, "value copied, block given": given / n}
