@@ -1,5 +1,12 @@
 /** The symbols of a source file, read with tree-sitter. */
-import { type Node, type Parser, Query, type QueryMatch } from "web-tree-sitter";
+import {
+  type Node,
+  Parser,
+  Query,
+  type QueryMatch,
+  type Tree,
+  type Language as TreeSitterLanguage,
+} from "web-tree-sitter";
 import { grammarOf } from "./grammars.ts";
 import { type Language, languageOf } from "./languages.ts";
 
@@ -31,6 +38,8 @@ export interface FileSyntax {
 
 /** A file takes about 1 ms for 4 KiB; whatever takes longer than this is not code as people write it. */
 const LIMIT_MS = 2000;
+/** So long a file is parsed before other work is let in, in ms. */
+const SLICE_MS = 5;
 /** Code that is nested deeper than this gets no borders inside. */
 const MAX_BORDER_DEPTH = 200;
 /** Pieces longer than this get borders to be cut at. */
@@ -58,9 +67,7 @@ const CLASS_LIKE = new Set(["class", "impl", "interface", "struct", "trait", "un
 
 const queries = new Map<string, Query>();
 
-/** A language's parser and its query. */
-async function readerOf(language: Language, rest: () => Promise<void>): Promise<{ parser: Parser; query: Query }> {
-  const { language: grammar, parser } = await grammarOf(language);
+async function queryOf(language: Language, grammar: TreeSitterLanguage, rest: () => Promise<void>): Promise<Query> {
   let query = queries.get(language.name);
   if (!query) {
     await rest();
@@ -68,26 +75,25 @@ async function readerOf(language: Language, rest: () => Promise<void>): Promise<
     queries.set(language.name, query);
     await rest();
   }
-  return { parser, query };
+  return query;
 }
 
 /**
  * The symbols of a file. Text with syntax errors gives the symbols that can be made out.
  * Undefined where the language is not known or the text cannot be read within LIMIT_MS.
- * @param rest called between two steps that each take tens of ms.
+ * @param rest called between two steps; a query's first use and what follows the parsing take some tens of ms.
  */
 export async function syntaxOf(path: string, text: string, rest = async () => {}): Promise<FileSyntax | undefined> {
   const language = languageOf(path);
   if (!language) return undefined;
-  const { parser, query } = await readerOf(language, rest);
-  const deadline = performance.now() + LIMIT_MS;
-  const isLate = () => performance.now() > deadline;
-  const tree = parser.parse(text, null, { progressCallback: isLate });
-  if (!tree) {
-    parser.reset();
-    return undefined;
-  }
+  const { language: grammar } = await grammarOf(language);
+  const query = await queryOf(language, grammar, rest);
+  const tree = await treeOf(grammar, text, rest);
+  if (!tree) return undefined;
   try {
+    await rest();
+    const deadline = performance.now() + LIMIT_MS;
+    const isLate = () => performance.now() > deadline;
     const lines = text.split("\n");
     // Matching takes time that grows with the square of the depth.
     const matches = query.matches(tree.rootNode, { progressCallback: isLate });
@@ -100,6 +106,26 @@ export async function syntaxOf(path: string, text: string, rest = async () => {}
     );
   } finally {
     tree.delete();
+  }
+}
+
+/** The tree of a text, made a slice at a time; undefined where it takes more than LIMIT_MS. */
+async function treeOf(grammar: TreeSitterLanguage, text: string, rest: () => Promise<void>): Promise<Tree | undefined> {
+  // Of its own: one that rests cannot parse anything else.
+  const parser = new Parser();
+  try {
+    parser.setLanguage(grammar);
+    for (let workedMs = 0; workedMs < LIMIT_MS; ) {
+      const startMs = performance.now();
+      // A parser that was stopped goes on from there.
+      const tree = parser.parse(text, null, { progressCallback: () => performance.now() - startMs > SLICE_MS });
+      if (tree) return tree;
+      workedMs += performance.now() - startMs;
+      await rest();
+    }
+    return undefined;
+  } finally {
+    parser.delete();
   }
 }
 

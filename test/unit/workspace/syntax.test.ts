@@ -192,6 +192,18 @@ test("a file that takes too long to read is left to line windows, and the next o
   );
 });
 
+test("what is parsed in between, in the same language too, changes nothing", async () => {
+  const names = Array.from({ length: 20_000 }, (_, n) => `f${n}`);
+  const text = names.map((name) => `function ${name}() { return [1, 2, 3]; }\n`).join("");
+  let nRests = 0;
+  const syntax = await syntaxOf("a.ts", text, async () => {
+    nRests++;
+    assert.deepEqual((await symbolsOf("b.ts", "class Other {}")).map(({ name }) => name), ["Other"]); // biome-ignore format: one row
+  });
+  assert.deepEqual(syntax?.symbols.map(({ name }) => name), names); // biome-ignore format: one row
+  assert.ok(nRests > 5, `${nRests}`);
+});
+
 test("deep nesting ends", async () => {
   const deep = ["a.ts {\n", "a.py [\n", "a.css a{\n", "a.go func f(){\n", "a.md # a\n", "a.rb class A\n"];
   for (const [file, piece] of deep.map((text) => [text.slice(0, 4), text.slice(5)])) {
