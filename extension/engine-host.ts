@@ -70,6 +70,10 @@ export class EngineHost implements vscode.Disposable {
         options?.onProgress?.(value);
       },
     };
+    let abortedMs: number | undefined;
+    options?.signal?.addEventListener("abort", () => {
+      abortedMs = performance.now();
+    });
     try {
       const result = await (await this.#start()).request(type, params, observed);
       trace.status = "done";
@@ -77,6 +81,11 @@ export class EngineHost implements vscode.Disposable {
       return result as never;
     } catch (error) {
       trace.status = error instanceof LongsightError && error.code === "cancelled" ? "cancelled" : "failed";
+      if (trace.status === "cancelled" && abortedMs !== undefined) {
+        // It is answered when its work has stopped.
+        const stopping = { name: "stopping", ms: performance.now() - abortedMs };
+        trace.stages = [{ name: "until cancelled", ms: abortedMs - startMs }, stopping];
+      }
       throw error;
     } finally {
       trace.totalMs = performance.now() - startMs;

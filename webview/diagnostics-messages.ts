@@ -18,7 +18,7 @@ export interface Trace {
   /** From the request to its end, in ms; null while it runs. */
   totalMs: number | null;
   status: "running" | "done" | "cancelled" | "failed";
-  /** The engine's own account of its time by stage, in ms, in order. */
+  /** The engine's own account of its time by stage, in ms, in order; of what was cancelled, until then and until it had stopped. */
   stages: readonly { readonly name: string; readonly ms: number }[];
   /** Tokens generated. */
   nTokens: number | null;

@@ -184,7 +184,11 @@ class DiagnosticsPage {
     };
     const parts: Node[] = [element("p", "subject", [`${trace.kind} ${trace.subject}`])];
     if (trace.stages.length > 0) {
-      const stages = trace.stages.map(({ name, ms: value }) => ({ name, value, text: ms(value) }));
+      const stages = trace.stages.map(({ name, ms: value }) => ({
+        name: strings[name] ?? name,
+        value,
+        text: ms(value),
+      }));
       parts.push(heading(strings.whereTimeWent), stackedBar(stages, strings.whereTimeWent));
     }
     if (trace.budget.length > 0) {

@@ -43,6 +43,8 @@ export function diagnosticsStrings(): Record<string, string> {
     prefix: l10n.t("before the cursor"),
     suffix: l10n.t("behind the cursor"),
     frame: l10n.t("path and markers"),
+    "until cancelled": l10n.t("until cancelled"),
+    stopping: l10n.t("stopping"),
     blocksRead: l10n.t("Blocks of the repository's memory attended to"),
     layer: l10n.t("Layer"),
     head: l10n.t("head"),

@@ -73,6 +73,31 @@ export async function completions(context: TestContext, workbench: Workbench): P
     await page.keyboard.press("Control+End");
   });
 
+  await context.test(
+    "typing something else stops the engine's work, and the diagnostics panel says how soon",
+    async () => {
+      await page.keyboard.press("Control+End");
+      await page.keyboard.type("\nwhile other_things(remaining) and not all_of(them): ", { delay: 45 });
+      await workbench.command("Longsight: Show Diagnostics");
+      const panel = workbench.webview();
+      const cancelled = panel.locator("table.requests tbody tr.status-cancelled", {
+        hasText: "complete src/practice.py",
+      });
+      await cancelled.first().waitFor();
+      const times: number[] = [];
+      for (const row of await cancelled.all()) {
+        await row.click();
+        const stage = panel.locator(".details .legend li", { hasText: "stopping" });
+        times.push(Number(/stopping ?([\d.]+) ms/.exec((await stage.textContent()) ?? "")?.[1]));
+      }
+      assert.ok(times.every(Number.isFinite), times.join(" "));
+      context.diagnostic(
+        `of ${times.length} cancelled completions the slowest had stopped after ${Math.max(...times)} ms`,
+      );
+      await workbench.openFile("practice.py");
+    },
+  );
+
   await context.test("an untitled document has suggestions too", async () => {
     await workbench.command("File: New Untitled Text File");
     await page.keyboard.type(
