@@ -14,7 +14,7 @@ from .tokenizer import PAD, SPECIAL
 GROUP_ROWS, KIN_ROWS = 8, 6
 N_BLOCKS = 12  # blocks a row reads: half chosen by shared rare tokens, half at random, as routing would bring them with its mistakes
 NO_MEMORY = 0.2  # share of rows that read nothing, so that the model works without an index
-RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.75, 8, 1200  # share of groups with made-up names, how many, in the first characters of a text
+RARE_GROUPS, RARE_NAMES, RARE_WITHIN = 0.5, 6, 1200  # share of groups with made-up names, how many, in the first characters of a text
 USERS, DECOYS = 2, 1  # files that use each of them; names that resemble it and stand for something else
 OWN_BEFORE, OWN_AFTER, IMPORTED, SAME_FOLDER, OTHER = range(len(MEMORY_CLASSES))
 
