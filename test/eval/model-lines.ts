@@ -26,8 +26,9 @@ export interface LineFigures {
   exact: number;
   /** Of lines with a name that their own file has nowhere else and another file of the repository has. */
   crossExact: number;
-  /** The same of the rest of a line. */
+  /** The same two of the rest of a line; of all lines, and of the latter ones alone. */
   restExact: number;
+  crossRestExact: number;
   /** Rests of lines with a suggestion that the editor would show, and those of them that are right. */
   restShown: number;
   restShownExact: number;
@@ -49,7 +50,14 @@ export async function lineCompletion(
   nLines: number,
   onDone: () => void,
 ): Promise<LineResult> {
-  const none = (): LineFigures => ({ exact: 0, crossExact: 0, restExact: 0, restShown: 0, restShownExact: 0 });
+  const none = (): LineFigures => ({
+    exact: 0,
+    crossExact: 0,
+    restExact: 0,
+    crossRestExact: 0,
+    restShown: 0,
+    restShownExact: 0,
+  });
   const ways = { bare: none(), memory: none(), copier: none(), both: none() };
   const times: number[] = [];
   let [lines, crossLines] = [0, 0];
@@ -84,6 +92,7 @@ export async function lineCompletion(
         const rest = await complete(begun);
         const isRight = firstLine(rest.text) === line.slice(cut);
         if (isRight) ways[way].restExact++;
+        if (isRight && isCrossFile) ways[way].crossRestExact++;
         if (suggestionOf(rest, begun) === "") continue;
         ways[way].restShown++;
         if (isRight) ways[way].restShownExact++;

@@ -268,6 +268,7 @@ async function measureLines({ decoder, tokenizer, sources, amounts, rows }: Benc
     rows.add(`next line exact, ${names[way]}, ${lines} lines`, (100 * figures.exact) / lines, "%");
     rows.add(`  cross-file, ${names[way]}, ${crossLines} lines`, (100 * figures.crossExact) / crossLines, "%");
     rows.add(`  the rest of a line, ${names[way]}, ${nAll} lines`, (100 * figures.restExact) / nAll, "%");
+    rows.add(`  the same of the cross-file ones, ${names[way]}`, (100 * figures.crossRestExact) / crossLines, "%");
   }
   const { restShown, restShownExact } = ways.both;
   rows.add("rest of a line as shipped: shown", (100 * restShown) / nAll, "%");
