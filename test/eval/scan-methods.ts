@@ -17,9 +17,23 @@ const bestOf = (scores: ArrayLike<number>, k: number) =>
     .sort((a, b) => scores[b] - scores[a] || a - b)
     .slice(0, k);
 
+/** What a text asks for where it has come to. */
+function askedBy(routing: Routing): MemoryQuery {
+  let asked: MemoryQuery | undefined;
+  routing.expire();
+  routing.tokens({
+    select: (one) => {
+      asked = one;
+      return { keys: new Float32Array(), values: new Float32Array(), classes: new Uint8Array() };
+    },
+  });
+  if (!asked) throw new Error("nothing was asked for");
+  return asked;
+}
+
 /**
- * The attention of a group of tokens to the blocks that are chosen with the queries of the group before it, over that to
- * the best as many; and how much of the chosen blocks' keys is read.
+ * The attention of a token to the blocks that are chosen, with its own queries or with those of the group before it, over that
+ * to the best as many; and how much of the chosen blocks' keys is read.
  */
 export async function scanMethods(
   decoder: HybridDecoder,
@@ -43,42 +57,47 @@ export async function scanMethods(
   for (const ids of texts) {
     const state = decoder.start();
     const routing = new Routing(decoder.config);
+    let before: MemoryQuery | undefined;
     for (let at = 0; at + routeGroup <= ids.length; at += routeGroup) {
-      const asked: MemoryQuery[] = [];
-      routing.expire();
-      if (!routing.isEmpty) {
-        routing.tokens({
-          select: (one) => {
-            asked.push(one);
-            return dense;
-          },
-        });
-      }
       const group = ids.slice(at, at + routeGroup);
       const result = await decoder.read(state, group, { memory: dense });
       routing.push(result, group);
-      for (const { query, heads, tokens } of asked) {
-        const weights = meanOverHeads(result.attention, nHeads);
-        const masses = blocks.map(({ end }, i) => sum(weights.subarray(starts[i], starts[i] + end)));
-        const most = sum(bestOf(masses, k).map((i) => masses[i]));
-        const score = (name: string, chosen: readonly number[]) => note(name, sum(chosen.map((i) => masses[i])) / most);
-        const placesOf = (found: readonly BlockHit[]) => found.map(({ block }) => places.get(block) ?? 0);
-        const byLandmark = placesOf(memory.top(query, CANDIDATES * k, (block) => places.has(block)));
-        const byToken = placesOf(memory.topByTokens(tokens, CANDIDATES * k, (block) => places.has(block)));
-        const hits = [...new Set([...byLandmark, ...byToken])];
-        score("landmarks", byLandmark.slice(0, k));
-        score("tokens", byToken.slice(0, k));
-        const candidates = hits.map((i) => ({ keys: keys[i], biases: new Float32Array(nHeads) }));
-        const { best, rough } = rankBlocks(heads, candidates, k, TOLERANCE);
-        const chosen = best.map((i) => hits[i]);
-        score("keys", chosen);
-        note("low planes", 1 - rough.size / best.length);
-        score("tree", hits.length > 0 ? treeChoice(heads, hits) : []);
-        score("bounds", bestOf(boundShares(heads), k));
-        const now = groupQuery(result.queries, routeSize, routeGroup);
-        score("own landmarks", placesOf(memory.top(now, k, (block) => places.has(block))));
-      }
+      const asked = before;
+      const now = askedBy(routing);
+      before = now;
+      if (!asked) continue;
+      const weights = meanOverHeads(result.attention, nHeads);
+      const masses = blocks.map(({ end }, i) => sum(weights.subarray(starts[i], starts[i] + end)));
+      const most = sum(bestOf(masses, k).map((i) => masses[i]));
+      const score = (name: string, chosen: readonly number[]) => note(name, sum(chosen.map((i) => masses[i])) / most);
+      const { byLandmark, byToken, hits } = proposedFor(asked);
+      const { chosen, rough } = byKeys(asked.heads, hits);
+      score("landmarks", byLandmark.slice(0, k));
+      score("tokens", byToken.slice(0, k));
+      score("keys", chosen);
+      score("keys, at once", byKeys(now.heads, proposedFor(now).hits).chosen);
+      note("low planes", 1 - rough.size / chosen.length);
+      score("tree", hits.length > 0 ? treeChoice(asked.heads, hits) : []);
+      score("bounds", bestOf(boundShares(asked.heads), k));
+      const own = groupQuery(result.queries, routeSize, routeGroup);
+      score("own landmarks", placesOf(memory.top(own, k, (block) => places.has(block))));
     }
+  }
+
+  function placesOf(found: readonly BlockHit[]): number[] {
+    return found.map(({ block }) => places.get(block) ?? 0);
+  }
+
+  function proposedFor({ query, tokens }: MemoryQuery) {
+    const byLandmark = placesOf(memory.top(query, CANDIDATES * k, (block) => places.has(block)));
+    const byToken = placesOf(memory.topByTokens(tokens, CANDIDATES * k, (block) => places.has(block)));
+    return { byLandmark, byToken, hits: [...new Set([...byLandmark, ...byToken])] };
+  }
+
+  function byKeys(heads: Float32Array, hits: readonly number[]) {
+    const candidates = hits.map((i) => ({ keys: keys[i], biases: new Float32Array(nHeads) }));
+    const { best, rough } = rankBlocks(heads, candidates, k, TOLERANCE);
+    return { chosen: best.map((i) => hits[i]), rough };
   }
 
   function treeChoice(heads: Float32Array, hits: readonly number[]): number[] {
@@ -112,7 +131,13 @@ export async function scanMethods(
   const of = (name: string) => mean(found.get(name) ?? []);
   const over = "attention of the chosen blocks over the best";
   return [
-    atLeast(`SpAtten: ${over}, by the high planes of ${2 * CANDIDATES * k} candidates' keys`, of("keys"), "", 0.9),
+    atLeast(
+      `SpAtten: ${over}, by the high planes of ${2 * CANDIDATES * k} candidates' keys`,
+      of("keys, at once"),
+      "",
+      0.9,
+    ),
+    atLeast("SpAtten: the same 16 tokens later, just before blocks are chosen anew", of("keys"), "", 0.9),
     told("SpAtten: the same by landmarks alone", of("landmarks"), ""),
     told("SpAtten: the same by shared rare tokens alone", of("tokens"), ""),
     told("Landmark Attention: the same by the tokens' own routing queries", of("own landmarks"), ""),
