@@ -1,6 +1,7 @@
 /** A model ready to run, whatever it is made of: the shipped default model, or a user's GGUF file or safetensors folder. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { Calibration } from "../attention/calibration.ts";
 import { type AttentionPlan, type HeadGates, PLANS, type PlanName } from "../attention/plan.ts";
 import { LongsightError } from "../errors.ts";
@@ -167,7 +168,10 @@ function tokenizerOf(path: string): ModelTokenizer | undefined {
 
 async function loadHybrid(folder: string, name: string): Promise<LoadedModel> {
   const model = openHybrid(folder);
+  // Steps of tens of ms: what has come meanwhile goes between them.
+  await setImmediate();
   const tokenizer = loadTokenizerFolder(folder);
+  await setImmediate();
   const decoder = await HybridDecoder.open(model, hybridOptions(model.config));
   let encoder: Promise<HybridEncoder> | undefined;
   const openEncoder = () => {
