@@ -89,7 +89,8 @@ function drawSources(turn: Turn, context: TurnContext): HTMLElement {
         element("span", "number", [String(index + 1)]),
         element("span", "file", [`${name}:${lines}`]),
         element("span", "symbol", [citation.symbol ?? ""]),
-        element("span", "path", [citation.file]),
+        // Of a file outside of folders that is said already.
+        element("span", "path", [citation.file === name ? "" : citation.file]),
       ],
       { type: "button", title: placeOf(citation), "aria-label": `${placeOf(citation)} ${citation.symbol ?? ""}` },
     );

@@ -2,14 +2,20 @@ import type { Filter } from "./filter.ts";
 
 const OPENER: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
 
+/** Strings on one line. In single quotes only a bracket alone: they also begin lifetimes, and stand in words of comments. */
+const STRING = /"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\\n])*`|'[()[\]{}]'/g;
+
 /**
- * Cuts a suggestion before a closing bracket that nothing around the cursor opens. Brackets in strings count too: at
- * worst a suggestion is shorter than it could be.
+ * Cuts a suggestion before a closing bracket that nothing around the cursor opens. Brackets in longer strings and in
+ * comments count too: at worst a suggestion is shorter than it could be.
  */
 export const unbalancedBrackets: Filter = (text, { prefix }) => {
   const open = openBrackets(prefix);
+  // The cursor may stand in a string.
+  const line = prefix.slice(prefix.lastIndexOf("\n") + 1);
+  const code = (line + text).replace(STRING, blank).slice(line.length);
   for (let at = 0; at < text.length; at++) {
-    const character = text[at];
+    const character = code[at];
     if ("([{".includes(character)) open.push(character);
     const opener = OPENER[character];
     if (!opener) continue;
@@ -25,12 +31,17 @@ export const unbalancedBrackets: Filter = (text, { prefix }) => {
 /** As far back as this, in characters, brackets are looked for: a block's start may be far above. */
 const LOOK_BACK = 20_000;
 
-/** The brackets still open at the cursor, outermost first. A closer without its opener is passed over. */
+/**
+ * The brackets still open at the cursor, outermost first. A closer closes the last of its kind and whatever was left open
+ * in between; one without its opener is passed over.
+ */
 function openBrackets(prefix: string): string[] {
   const open: string[] = [];
-  for (const character of prefix.slice(-LOOK_BACK)) {
+  for (const character of prefix.slice(-LOOK_BACK).replace(STRING, blank)) {
     if ("([{".includes(character)) open.push(character);
-    else if (open.length > 0 && open.at(-1) === OPENER[character]) open.pop();
+    else if (open.includes(OPENER[character])) open.length = open.lastIndexOf(OPENER[character]);
   }
   return open;
 }
+
+const blank = (string: string) => " ".repeat(string.length);

@@ -39,6 +39,19 @@ suite("filters of suggestions", () => {
     assert.equal(unbalancedBrackets("x]", at("(")), "x");
   });
 
+  test("unbalancedBrackets: brackets in strings are none, wherever the cursor stands", () => {
+    assert.equal(unbalancedBrackets('":)", b);', at("call(")), '":)", b);');
+    assert.equal(unbalancedBrackets("}", at('if (a) {\n  print("(");\n')), "}");
+    assert.equal(unbalancedBrackets("}", at("if (a) {\n  c == '(';\n")), "}");
+    assert.equal(unbalancedBrackets('b)" + f("x"))', at('call("a (')), 'b)" + f("x"))');
+    assert.equal(unbalancedBrackets("&'a str)", at("fn f<'a>(x: ")), "&'a str)");
+  });
+
+  test("unbalancedBrackets: a bracket left open in a comment counts until what is around it is closed", () => {
+    assert.equal(unbalancedBrackets("a)", at("f() {\n  // see (\n}\ncall(")), "a)");
+    assert.equal(unbalancedBrackets("}", at("class A {\n  f() {\n    // see (\n  }\n")), "}");
+  });
+
   test("repeatsItself: drops loops, keeps tables and code", () => {
     assert.equal(repeatsItself("_ITE_ITE_ITE_ITE_ITE", at()), undefined);
     assert.equal(repeatsItself("0, 0, 0, 0, 0, 0, 0, ", at()), undefined);
