@@ -1,9 +1,7 @@
+import { withBlankStrings } from "../strings.ts";
 import type { Filter } from "./filter.ts";
 
 const OPENER: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
-
-/** Strings on one line. In single quotes only a bracket alone: they also begin lifetimes, and stand in words of comments. */
-const STRING = /"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\\n])*`|'[()[\]{}]'/g;
 
 /**
  * Cuts a suggestion before a closing bracket that nothing around the cursor opens. Brackets in longer strings and in
@@ -13,7 +11,7 @@ export const unbalancedBrackets: Filter = (text, { prefix }) => {
   const open = openBrackets(prefix);
   // The cursor may stand in a string.
   const line = prefix.slice(prefix.lastIndexOf("\n") + 1);
-  const code = (line + text).replace(STRING, blank).slice(line.length);
+  const code = withBlankStrings(line + text).slice(line.length);
   for (let at = 0; at < text.length; at++) {
     const character = code[at];
     if ("([{".includes(character)) open.push(character);
@@ -37,11 +35,9 @@ const LOOK_BACK = 20_000;
  */
 function openBrackets(prefix: string): string[] {
   const open: string[] = [];
-  for (const character of prefix.slice(-LOOK_BACK).replace(STRING, blank)) {
+  for (const character of withBlankStrings(prefix.slice(-LOOK_BACK))) {
     if ("([{".includes(character)) open.push(character);
     else if (open.includes(OPENER[character])) open.length = open.lastIndexOf(OPENER[character]);
   }
   return open;
 }
-
-const blank = (string: string) => " ".repeat(string.length);

@@ -48,8 +48,11 @@ suite("closers behind the cursor", () => {
     ["f(a)", ")", 0],
     ['text")', '")', 2],
     ["x", " rest", 0],
-    ["one)\ntwo)", "))", 1],
+    ["one)\ntwo)", "))", 2],
     ["", ")", 0],
+    ["\n  body();\n});", "})", 2],
+    ["\n  say(':)', \"})\");\n", "})", 0],
+    ["\n  it's();\n}", "'", 0],
   ];
   for (const [text, rest, expected] of cases) {
     test(`${JSON.stringify(text)} before ${JSON.stringify(rest)} covers ${expected}`, () => {
