@@ -76,10 +76,10 @@ async function ask(url: string, part: string, signal: AbortSignal | undefined): 
   const headers = { "accept-encoding": "identity" };
   const resuming = have > 0 ? { range: `bytes=${have}-`, "if-range": version } : {};
   const response = await fetch(url, { headers: { ...headers, ...resuming }, signal });
-  const total = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(response.headers.get("content-range") ?? "");
+  const { start, total } = rangeIn(response.headers);
   const isSame = (versionIn(response.headers) ?? version) === version;
-  if (response.status === 206 && Number(total?.[1]) === have && isSame) return response;
-  if (response.status === 416 && Number(total?.[2]) === have && have > 0) {
+  if (response.status === 206 && start === have && isSame) return response;
+  if (response.status === 416 && total === have && have > 0) {
     await response.body?.cancel();
     return undefined;
   }
@@ -108,7 +108,7 @@ async function store(
     );
   }
   const isResumed = response.status === 206;
-  let done = isResumed ? await sizeOf(to.part) : 0;
+  let done = isResumed ? rangeIn(response.headers).start : 0;
   const length = Number(response.headers.get("content-length"));
   const total = length > 0 ? done + length : null;
   await requireRoom(to.folder, length);
@@ -118,6 +118,9 @@ async function store(
   const file = await open(to.part, isResumed ? "a" : "w");
   try {
     for await (const chunk of response.body) {
+      if ((await file.stat()).size !== done) {
+        throw new LongsightError("bad-input", "Another window is downloading this file; wait until it has it.");
+      }
       await file.write(chunk);
       done += chunk.length;
       to.onProgress?.(done, total);
@@ -135,6 +138,12 @@ async function store(
 
 /** Where it is noted which version of a file has partly arrived. */
 const versionOf = (part: string) => `${part}.version`;
+
+/** Where a part begins, and how long the whole file is; NaN where it is not said. */
+function rangeIn(headers: Headers): { start: number; total: number } {
+  const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+  return { start: Number(range?.[1]), total: Number(range?.[2]) };
+}
 
 /** What tells a file from a later one of the same name, as `if-range` takes it; a weak tag does not. */
 function versionIn(headers: Headers): string | undefined {

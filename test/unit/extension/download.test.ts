@@ -166,6 +166,33 @@ suite("download of a model", () => {
     assert.deepEqual(ranges, [undefined, "bytes=100000-"]);
   });
 
+  test("what another window is downloading is left to it", async (context) => {
+    const responses: ServerResponse[] = [];
+    const { url, folder } = await serve(context, (_, response) => {
+      responses.push(response);
+      if (responses.length === 1) {
+        response.writeHead(200, { "content-length": BYTES.length, etag: '"1"' }).write(BYTES.subarray(0, 100_000));
+        return;
+      }
+      responses[0].write(BYTES.subarray(100_000, 150_000), () => {
+        const range = `bytes 100000-${BYTES.length - 1}/${BYTES.length}`;
+        const send = () =>
+          response.writeHead(206, { "content-range": range, etag: '"1"' }).end(BYTES.subarray(100_000));
+        // The first window writes what it gets before the second one gets anything.
+        setTimeout(send, 200);
+      });
+    });
+    const begun = Promise.withResolvers<void>();
+    const onProgress = (done: number) => done >= 100_000 && begun.resolve();
+    const first = download({ url, folder, sha256: SHA256, onProgress });
+    await begun.promise;
+    await assert.rejects(download({ url, folder, sha256: SHA256 }), {
+      message: /^Another window is downloading this file; wait/,
+    });
+    responses[0].end(BYTES.subarray(150_000));
+    assert.ok(readFileSync(await first).equals(BYTES));
+  });
+
   test("a redirect is followed, also when it goes on, but not to where anybody could change the file", async (context) => {
     let requests = 0;
     const { url, folder } = await serve(context, (request, response) => {
