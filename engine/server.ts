@@ -2,7 +2,6 @@
  * The engine process. Without arguments it answers one client on stdin and stdout and ends with that client; as
  * `server.js --shared ADDRESS LOCK [LINGER_MS]` it answers all who connect to the address (shared-server.ts).
  */
-import { getPriority, setPriority } from "node:os";
 import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from "vscode-jsonrpc/node";
 import { Engine } from "./engine.ts";
 import { cacheDir } from "./paths.ts";
@@ -10,12 +9,6 @@ import { HEARTBEAT_MS, notifications } from "./protocol.ts";
 import { serve } from "./serve.ts";
 import { serveShared } from "./shared-server.ts";
 import { StoreUse } from "./store-use.ts";
-
-/** Of an operating system's priorities, which are 0 for what is started, and 19 at worst. */
-const BEHIND_EDITOR = 5;
-
-// Where there is too little processor for all, the editor goes first. Threads that are made later inherit it.
-if (getPriority() < BEHIND_EDITOR) setPriority(BEHIND_EDITOR);
 
 // Stdout carries messages only; whatever a library prints must not break them.
 console.log = console.info = console.debug = console.error;

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
-import { getPriority } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -63,12 +62,6 @@ test("the engine answers over its protocol, reports as it works and ends when cl
   assert.equal((await client.request(requests.encode, { folder }))?.filesEncoded, 0);
   await client.close();
   await untilGone(status.pid);
-});
-
-const noNumbers = process.platform === "win32" && "Windows knows classes of priorities only";
-test("the engine leaves the processor to the editor", { skip: noNumbers }, async (context) => {
-  const client = await start(context);
-  assert.equal(getPriority(client.pid), Math.max(5, getPriority()));
 });
 
 test("a folder is forecast, and its encoding held until it may go on", async (context) => {
