@@ -273,7 +273,7 @@ export class RepositoryMemory {
     const { id, segment, firstBlock } = owner;
     try {
       const read = lacking.length > 0 ? segment.readParts(block - firstBlock, lacking) : {};
-      this.#bytesRead += sizeOf(read);
+      this.#bytesRead += segment.storedBytes(block - firstBlock, lacking);
       this.#keep(block, { ...kept, ...read }, sizeOf(read));
       return this.#workingSet.get(block);
     } catch (error) {

@@ -11,13 +11,13 @@ import { fileError } from "../errors.ts";
 import type { HybridModel } from "../models/hybrid.ts";
 import { removeAbandoned, temporaryName } from "../models/temporary-file.ts";
 import {
+  mostSegmentBytes,
   type OpenedSegment,
   Segment,
   SegmentDamage,
   SegmentOutdated,
   type SegmentShape,
   SegmentWriter,
-  segmentBytes,
 } from "./segment.ts";
 
 /** Raised whenever the same file is encoded to other blocks. How they are stored has a version in each segment. */
@@ -102,7 +102,7 @@ export class SegmentStore {
   /** Starts a segment of `nTokens`. Errors: disk-full, no-access. */
   write(id: string, nTokens: number): SegmentWriter {
     const tempPath = temporaryName(join(this.#tempDir, id));
-    if (this.#sizeBytes !== undefined) this.#sizeBytes += segmentBytes(nTokens, this.shape);
+    if (this.#sizeBytes !== undefined) this.#sizeBytes += mostSegmentBytes(nTokens, this.shape);
     return SegmentWriter.create(this.#pathOf(id), tempPath, Buffer.from(id, "hex"), nTokens, this.shape);
   }
 
@@ -165,7 +165,7 @@ export class SegmentStore {
    * never those that `isLive`.
    */
   makeRoom(nTokens: number, isLive: (id: string) => boolean): boolean {
-    const needed = segmentBytes(nTokens, this.shape);
+    const needed = mostSegmentBytes(nTokens, this.shape);
     this.#sizeBytes ??= this.#stored().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     if (this.#sizeBytes + needed <= this.#quotaBytes) return true;
     const stored = this.#stored().sort((a, b) => a.usedMs - b.usedMs);

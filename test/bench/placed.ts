@@ -13,7 +13,6 @@ import { Checkpoints } from "../../engine/memory/checkpoints.ts";
 import { EncodingJob } from "../../engine/memory/encoding-job.ts";
 import { PlacedContext } from "../../engine/memory/placed-context.ts";
 import { type RepositoryFile, RepositoryMemory } from "../../engine/memory/repository-memory.ts";
-import { segmentBytes } from "../../engine/memory/segment.ts";
 import { SegmentStore, type SegmentStoreOptions } from "../../engine/memory/segment-store.ts";
 import { SizedIndex } from "../../engine/memory/sized-index.ts";
 import { openModel } from "../../engine/models/open-model.ts";
@@ -99,6 +98,9 @@ async function measure(path: string, dir: string): Promise<Measured> {
     read: async ({ path: name }) => texts.get(name),
   });
   await job.run();
+  const segments = [...own.encoded()].map(({ segment }) => segment);
+  const sizeBytes = segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+  const bytesPerToken = sizeBytes / own.nTokens;
 
   const replicated = new ReplicatedStore(dir, storeOptions);
   const copies = (nTokens: number) => {
@@ -155,7 +157,7 @@ async function measure(path: string, dir: string): Promise<Measured> {
   const first = (name: keyof typeof SIZES) => times[name].map(({ firstMs }) => firstMs);
   const decode = (name: keyof typeof SIZES) => times[name].map(({ decodeMs }) => decodeMs);
   return {
-    bytesPerToken: segmentBytes(10_000, shape) / 10_000,
+    bytesPerToken,
     ...{ reopenMs, indexMs, rssBytes },
     firstTokenMs: { small: first("small"), large: first("large") },
     decodeMs: { tiny: decode("tiny"), large: decode("large") },

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { blockLines } from "../../../engine/memory/file-encoder.ts";
 import { HIGH_ERROR } from "../../../engine/memory/key-planes.ts";
 import {
+  mostSegmentBytes,
   Segment,
   SegmentDamage,
   SegmentWriter,
-  segmentBytes,
   type WrittenBlock,
 } from "../../../engine/memory/segment.ts";
 import { SegmentStore } from "../../../engine/memory/segment-store.ts";
@@ -67,7 +67,8 @@ test("a segment gives back what was written", async (context) => {
     assert.deepEqual(segment.read(i), tokens);
     assert.deepEqual(segment.lines(i), { startLine, endLine });
   }
-  assert.equal(readFileSync(path).length, segmentBytes(N_TOKENS, shape));
+  assert.equal(segment.sizeBytes, readFileSync(path).length);
+  assert.ok(segment.sizeBytes <= mostSegmentBytes(N_TOKENS, shape));
   assert.equal(Segment.open(`${path}.none`, id, shape), undefined);
 });
 
@@ -92,6 +93,39 @@ test("a block's parts can be read one by one, its keys roughly from the high pla
     const n = tokens.keys.scales.length;
     const sizes = [high, low, values].map(({ byteLength }) => byteLength);
     assert.deepEqual(sizes, [(n * shape.headSize) / 2 + 2 * n, (n * shape.headSize) / 2, n * shape.headSize + 2 * n]);
+  }
+});
+
+test("large parts are deflated, and nothing of them is lost or changes without notice", async (context) => {
+  const dir = temporaryFolder(context);
+  const path = join(dir, "large.segment");
+  const large = { headSize: 64, rowsPerToken: 8, routeSize: 64, blockSize: 64 };
+  const nTokens = 100;
+  // Sums of sines are bell-shaped, as keys and values are.
+  const bells = (n: number, seed: number) =>
+    Float32Array.from({ length: n * 8 * 64 }, (_, i) =>
+      [1, 2.3, 5.1, 7.7].reduce((sum, f) => sum + Math.sin(i * i * f + seed), 0),
+    );
+  const blocks = [64, 36].map((n, i) => ({
+    tokens: { keys: quantiseRows(bells(n, i), 64), values: quantiseRows(bells(n, i + 2), 64) },
+    ids: Array.from({ length: n }, (_, token) => token),
+    landmark: new Float32Array(64).fill(i),
+    startLine: i + 1,
+    endLine: i + 2,
+  }));
+  const writer = SegmentWriter.create(path, join(dir, "unfinished"), id, nTokens, large);
+  for (const block of blocks) writer.append(block);
+  await writer.commit();
+  const { segment } = Segment.open(path, id, large)!;
+  for (const [i, { tokens }] of blocks.entries()) assert.deepEqual(segment.read(i), tokens);
+  assert.ok(segment.sizeBytes < 0.97 * mostSegmentBytes(nTokens, large), `${segment.sizeBytes}`);
+  assert.equal(segment.sizeBytes, statSync(path).size);
+  const whole = readFileSync(path);
+  for (let at = 0; at < whole.length; at += 997) {
+    const changed = Buffer.from(whole);
+    changed[at] ^= 1 << (at % 8);
+    writeFileSync(path, changed);
+    assert.throws(() => Segment.verify(path, id, large), SegmentDamage, `byte ${at}`);
   }
 });
 
