@@ -261,17 +261,17 @@ async function measureLines({ decoder, tokenizer, sources, amounts, rows }: Benc
   const bar = progressBar("Lines", 2 * amounts.lines);
   const result = await lineCompletion(decoder, tokenizer, sources, amounts.lines, () => bar.increment());
   bar.stop();
-  const { lines, crossLines, ways } = result;
-  const nAll = lines + crossLines;
+  const { lines, rests, ways } = result;
   const names = { bare: "model alone", memory: "with memory", copier: "with copier", both: "with memory and copier" };
   for (const [way, figures] of Object.entries(ways) as [Way, LineFigures][]) {
     rows.add(`next line exact, ${names[way]}, ${lines} lines`, (100 * figures.exact) / lines, "%");
-    rows.add(`  cross-file, ${names[way]}, ${crossLines} lines`, (100 * figures.crossExact) / crossLines, "%");
-    rows.add(`  the rest of a line, ${names[way]}, ${nAll} lines`, (100 * figures.restExact) / nAll, "%");
-    rows.add(`  the same of the cross-file ones, ${names[way]}`, (100 * figures.crossRestExact) / crossLines, "%");
+    const { crossLines, crossExact, crossRestExact } = figures;
+    rows.add(`  cross-file, ${names[way]}, ${crossLines} lines`, (100 * crossExact) / crossLines, "%");
+    rows.add(`  the rest of a line, ${names[way]}, ${rests} lines`, (100 * figures.restExact) / rests, "%");
+    rows.add(`  the same of the cross-file ones, ${names[way]}`, (100 * crossRestExact) / crossLines, "%");
   }
   const { restShown, restShownExact } = ways.both;
-  rows.add("rest of a line as shipped: shown", (100 * restShown) / nAll, "%");
+  rows.add("rest of a line as shipped: shown", (100 * restShown) / rests, "%");
   rows.add("  of those shown, right to the end of the line", (100 * restShownExact) / restShown, "%");
   const ratio = (a: number, b: number) => (b === 0 ? (a === 0 ? Number.NaN : 1000) : a / b);
   rows.add("cross-file next line exact, memory to none", ratio(ways.memory.crossExact, ways.bare.crossExact), "times", {
