@@ -15,11 +15,12 @@ const MIB = 2 ** 20;
 /** Of 1,024 tokens each; 10,000 are a repository of ten million. */
 const N_COPIES = Number(process.env.LONGSIGHT_COPIES ?? 1000);
 
-/** A segment's bytes under another name: the name and the checksum of its head change. */
+/** A segment's bytes under another name: the name and the checksum of what stays in RAM change. */
 function renamed(bytes: Buffer, id: string): Buffer {
-  const end = bytes.readUInt32LE(28) - 4;
+  const end = bytes.length - 4;
+  const index = bytes.subarray(end - bytes.readUInt32LE(28), end);
   bytes.set(Buffer.from(id, "hex"), 32);
-  bytes.writeUInt32LE(crc32(bytes.subarray(0, end)), end);
+  bytes.writeUInt32LE(crc32(index, crc32(bytes.subarray(0, 64))), end);
   return bytes;
 }
 
