@@ -80,7 +80,8 @@ def draw_group(sampler: Sampler, rng: np.random.Generator, length: int, plain_on
         rows.append(ids + [PAD] * (length - len(ids)) if plain_only else sampler.fill(rng, ids, length, file.repository, used))
     planted, copies = [], []
     for user, row, value in values:
-        at, used_at = (position(rows[r], sampler.encode(value)) for r in (row, user))
+        part = sampler.encode(value)
+        at, used_at = position(rows[row], part), position(rows[user], part)
         planted += [(user, row, at)] if at >= 0 else []
         copies += [(user, used_at - 1, row, at)] if at >= 0 and used_at > 0 else []
     return Group(corpus.files[target].repository, np.array(rows), classes, planted, copies)

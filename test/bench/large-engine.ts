@@ -39,7 +39,6 @@ const told: LargeEngine = {
   files: memory.filesTotal,
   nTokens: memory.nTokens,
   diskBytes: sizeOf(cacheDir()),
-  rssBytes: process.memoryUsage.rss(),
   peakBytes: peakBytes(),
   ...{ indexedMs, encodedMs, completedMs },
 };

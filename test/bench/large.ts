@@ -18,7 +18,6 @@ export interface LargeEngine {
   readonly encodedMs: number;
   readonly completedMs: number;
   readonly diskBytes: number;
-  readonly rssBytes: number;
   readonly peakBytes: number;
 }
 
