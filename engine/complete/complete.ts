@@ -10,6 +10,7 @@ import { fillInTheMiddle } from "../models/fim.ts";
 import type { Tokenizer } from "../models/types.ts";
 import type { RoutedMemory } from "../runtime/hybrid-routing.ts";
 import type { DraftReader } from "../runtime/reader.ts";
+import { pathInLanguage } from "../workspace/languages.ts";
 import { type CursorContext, leadingLines, lineEnding, trailingLines, withPlainLineEnds } from "./context.ts";
 import { Copier } from "./copier.ts";
 import { type CopyIndex, MAX_MATCH } from "./copy-index.ts";
@@ -96,10 +97,10 @@ export async function completeAt(
   const startedAt = performance.now();
   const asked = completionPrompt(model.contextLength, tokenizer, context, maxTokens);
   const { ids: promptIds, stopIds, goesOn, place, promptTokens } = asked;
-  const { path, prefix, suffix } = withPlainLineEnds(context);
+  const { path, languageId, prefix, suffix } = withPlainLineEnds(context);
   const memory = repository?.memoryFor(place);
 
-  using syntax = new SyntaxEnd(path, prefix);
+  using syntax = new SyntaxEnd(pathInLanguage(path, languageId), prefix);
   const copier = copies === false ? undefined : new Copier(tokenizer, { path, prefix, suffix }, copies);
   const finisher = copies === false ? undefined : new Names(tokenizer, { path, prefix, suffix }, names);
   let copyContext: Uint8Array = new TextEncoder().encode(prefix.slice(-MAX_MATCH));
@@ -197,8 +198,9 @@ export function completionPrompt(
   if (fim === undefined) {
     throw new LongsightError("unsupported", "This model cannot complete code at a cursor; choose a code model.");
   }
-  const { path, prefix, suffix, startLine = 1 } = withPlainLineEnds(context);
-  const shown = { path: path.slice(-MAX_PATH_CHARS), suffix: leadingLines(tokenizer, suffix, SUFFIX_TOKENS) };
+  const { path, languageId, prefix, suffix, startLine = 1 } = withPlainLineEnds(context);
+  const shownPath = pathInLanguage(path, languageId).slice(-MAX_PATH_CHARS);
+  const shown = { path: shownPath, suffix: leadingLines(tokenizer, suffix, SUFFIX_TOKENS) };
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
     throw new LongsightError("bad-input", `A completion of ${maxTokens} tokens is not possible; ask for one or more.`);
   }

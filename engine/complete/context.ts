@@ -6,6 +6,8 @@ import type { Tokenizer } from "../models/types.ts";
 export interface CursorContext {
   /** The file's path relative to the repository root, with "/". */
   readonly path: string;
+  /** The editor's name of the language, for texts whose path does not tell it: notebooks' cells, new texts. */
+  readonly languageId?: string;
   readonly prefix: string;
   readonly suffix: string;
   /** The file's line that `prefix` begins on, from 1: 1 where left out. */

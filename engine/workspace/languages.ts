@@ -94,6 +94,27 @@ const BY_NAME: Record<string, Language> = {
   Vagrantfile: ruby,
 };
 
+/** Endings of files by the editor's names of their languages. */
+const ENDINGS: Record<string, string> = {
+  shellscript: "sh",
+  csharp: "cs",
+  c: "c",
+  cpp: "cpp",
+  css: "css",
+  go: "go",
+  ini: "ini",
+  java: "java",
+  javascript: "js",
+  javascriptreact: "jsx",
+  php: "php",
+  powershell: "ps1",
+  python: "py",
+  ruby: "rb",
+  rust: "rs",
+  typescript: "ts",
+  typescriptreact: "tsx",
+};
+
 const MARKDOWN = /\.(?:md|mdx|markdown)$/i;
 
 /** The language of a file by its name, undefined where its syntax is not known. */
@@ -102,6 +123,15 @@ export function languageOf(path: string): Language | undefined {
   if (Object.hasOwn(BY_NAME, name)) return BY_NAME[name];
   const extension = /\.([^.]+)$/.exec(name)?.[1].toLowerCase() ?? "";
   return Object.hasOwn(BY_EXTENSION, extension) ? BY_EXTENSION[extension] : undefined;
+}
+
+/**
+ * The path that a text of this language would have in a file: its own where that tells a language, as a notebook's and that of
+ * a text without a file do not.
+ */
+export function pathInLanguage(path: string, languageId: string | undefined): string {
+  if (languageId === undefined || !Object.hasOwn(ENDINGS, languageId) || languageOf(path)) return path;
+  return `${path.replace(/\.ipynb$/, "")}.${ENDINGS[languageId]}`;
 }
 
 /** Whether a file is Markdown, which has headings in place of symbols. */

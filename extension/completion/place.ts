@@ -9,6 +9,7 @@ export interface CursorText {
   /** The workspace folder that holds the file, undefined for files outside every folder. */
   readonly folder: string | undefined;
   readonly path: string;
+  readonly languageId: string;
   /** The file's line that the prefix begins on, from 1. */
   readonly startLine: number;
   readonly prefix: string;
@@ -49,6 +50,7 @@ export function cursorText(
   return {
     folder: file.scheme === "file" ? vscode.workspace.getWorkspaceFolder(file)?.uri.fsPath : undefined,
     path: vscode.workspace.asRelativePath(file, false),
+    languageId: document.languageId,
     startLine: (from > 0 ? document.positionAt(from).line : 0) + prefix.slice(0, kept).split("\n").length,
     prefix: prefix.slice(kept),
     suffix: suffix.slice(0, SUFFIX_CHARS),

@@ -4,6 +4,8 @@ import { completeAt, type RepositoryContext } from "../../../engine/complete/com
 import { LongsightError } from "../../../engine/errors.ts";
 import type { CompletionPlace } from "../../../engine/memory/memory-context.ts";
 import type { DraftReader } from "../../../engine/runtime/reader.ts";
+import { grammarOf } from "../../../engine/workspace/grammars.ts";
+import { languageOf } from "../../../engine/workspace/languages.ts";
 import { bytesTokenizer } from "./bytes-tokenizer.ts";
 
 const MARKERS = ["<|eot|>", "<|file|>", "<|suf|>", "<|pre|>"];
@@ -60,6 +62,30 @@ test("an empty file and a cursor in the middle of a word are completed", async (
   assert.deepEqual(empty.prompts, ["<|file|>src/a.ts<|suf|><|pre|>\n"]);
   const word = model("gth");
   assert.equal((await completeAt(word.reader, tokenizer, at("x.len", "+ 1"), { maxTokens: 20 })).text, "gth");
+});
+
+test("where the path does not tell the language, the model is told a path that does", async () => {
+  const shown = async (path: string, languageId: string) => {
+    const { reader, prompts } = model("x");
+    await completeAt(reader, tokenizer, { path, languageId, prefix: "", suffix: "" }, { maxTokens: 20 });
+    return prompts[0].replace(/<\|suf.*/s, "").replace("<|file|>", "");
+  };
+  assert.equal(await shown("notes/periods.ipynb", "python"), "notes/periods.py");
+  assert.equal(await shown("Untitled-1", "typescript"), "Untitled-1.ts");
+  assert.equal(await shown("src/a.ts", "python"), "src/a.ts");
+  assert.equal(await shown("Untitled-1", "plaintext"), "Untitled-1");
+});
+
+test("a new text's block ends by the syntax of its language", async () => {
+  await grammarOf(languageOf("a.rb") ?? assert.fail());
+  const body = "text = <<SQL\nselect (\nfrom t\nSQL\n  run(text)";
+  const completed = async (languageId?: string) => {
+    const { reader } = model(`${body}\nend\n\ndef other\nend\n`);
+    const context = { path: "Untitled-1", languageId, prefix: "def sql\n  ", suffix: "" };
+    return (await completeAt(reader, tokenizer, context, { maxTokens: 90, copies: false })).text;
+  };
+  assert.equal(await completed("ruby"), body);
+  assert.notEqual(await completed(), body);
 });
 
 test("a completion ends with its line, and leaves out what stands behind the cursor", async () => {
