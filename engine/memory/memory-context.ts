@@ -4,9 +4,11 @@ import type { MemoryTokens } from "../runtime/hybrid.ts";
 import { type MemoryBlock, memoryTokens } from "../runtime/hybrid-memory.ts";
 import type { MemoryQuery, RoutedMemory } from "../runtime/hybrid-routing.ts";
 import type { BlockHit } from "./block-index.ts";
-import { type Candidate, rankBlocks } from "./block-scan.ts";
+import { BlockScan, type Candidate } from "./block-scan.ts";
+import { RecycledHits } from "./recycled-hits.ts";
 import type { Encoded, RepositoryMemory } from "./repository-memory.ts";
 import { folderOf } from "./source-class.ts";
+import { TextBlocks } from "./text-blocks.ts";
 import type { LayerTrace, MemoryTrace, TracedBlock } from "./trace.ts";
 
 /** Landmarks propose so many times the blocks that are chosen, and rare tokens as many. */
@@ -34,13 +36,13 @@ export interface CompletionPlace {
 interface Chosen {
   readonly block: number;
   readonly score: number;
-  readonly nTokens: number;
+  readonly stored: MemoryBlock;
 }
 
 /** What was looked at. */
 interface Looked {
   /** The last choice and what it was made for. */
-  last: { readonly query: Float32Array; readonly chosen: readonly Chosen[] };
+  last: { readonly query: Float32Array; readonly chosen: readonly Chosen[]; readonly tokens: MemoryTokens };
   refreshes: number;
   looks: number;
   /** Summed over the looks, by block and head. */
@@ -52,6 +54,9 @@ export class MemoryContext implements RoutedMemory {
   readonly #place: CompletionPlace;
   readonly #own: Encoded | undefined;
   readonly #imported: ReadonlySet<string>;
+  readonly #blocks: TextBlocks;
+  readonly #scan = new BlockScan();
+  readonly #byLandmarks: RecycledHits;
   #looked: Looked | undefined;
   readonly #chosen = new WeakMap<MemoryTokens, readonly Chosen[]>();
   #selectMs = 0;
@@ -62,16 +67,20 @@ export class MemoryContext implements RoutedMemory {
     this.#place = place;
     this.#own = memory.encodedAt(place.path);
     this.#imported = memory.importedBy(place.path, place.head);
+    this.#blocks = new TextBlocks(memory, (block) => MEMORY_CLASSES.indexOf(this.#classOf(block)));
+    const k = CANDIDATES * memory.router.config.routeTopBlocks;
+    this.#byLandmarks = new RecycledHits((query) => memory.top(query, k, (block) => !this.#isShown(block)));
   }
 
   select(asked: MemoryQuery): MemoryTokens {
     const startMs = performance.now();
     const bytesBefore = this.#memory.bytesRead;
-    const { routeTopBlocks, headSize, nHeads } = this.#memory.router.config;
-    let chosen: (Chosen & { readonly stored: MemoryBlock })[] | undefined;
+    const { routeTopBlocks, nHeads } = this.#memory.router.config;
+    let chosen: Chosen[] | undefined;
     // A block that turns out to be damaged has left the memory: others take its place.
     while (chosen === undefined) chosen = this.#choose(routeTopBlocks, asked);
-    const last = { query: asked.query, chosen };
+    const tokens = this.#tokensOf(chosen);
+    const last = { query: asked.query, chosen, tokens };
     this.#looked ??= { last, refreshes: 0, looks: 0, seen: new Map() };
     const looked = this.#looked;
     looked.last = last;
@@ -81,13 +90,19 @@ export class MemoryContext implements RoutedMemory {
       const traced = { path: this.#pathOf(owner), ...lines, class: this.#classOf(block), score };
       looked.seen.set(block, { traced, masses: looked.seen.get(block)?.masses ?? new Float64Array(nHeads) });
     }
-    const tokens = memoryTokens(
-      chosen.map(({ stored }) => stored),
-      headSize,
-    );
-    this.#chosen.set(tokens, chosen);
     this.#selectMs += performance.now() - startMs;
     this.#bytesRead += this.#memory.bytesRead - bytesBefore;
+    return tokens;
+  }
+
+  /** The blocks' tokens; those of the last choice if it was the same, in whatever order. */
+  #tokensOf(chosen: readonly Chosen[]): MemoryTokens {
+    const last = this.#looked?.last;
+    const before = new Set(last?.chosen.map(({ stored }) => stored));
+    if (last && before.size === chosen.length && chosen.every(({ stored }) => before.has(stored))) return last.tokens;
+    const stored = chosen.map((one) => one.stored);
+    const tokens = memoryTokens(stored, this.#memory.router.config.headSize);
+    this.#chosen.set(tokens, chosen);
     return tokens;
   }
 
@@ -98,7 +113,8 @@ export class MemoryContext implements RoutedMemory {
     looked.looks++;
     const nAll = tokens.classes.length;
     let start = 0;
-    for (const { block, nTokens } of chosen) {
+    for (const { block, stored } of chosen) {
+      const nTokens = stored.end - stored.start;
       const masses = looked.seen.get(block)?.masses ?? new Float64Array(0);
       for (const head of masses.keys()) {
         for (let at = start; at < start + nTokens; at++) masses[head] += weights[head * nAll + at];
@@ -128,18 +144,15 @@ export class MemoryContext implements RoutedMemory {
   }
 
   /** The best blocks with their tokens; undefined where one of them could not be read. */
-  #choose(k: number, asked: MemoryQuery): (Chosen & { readonly stored: MemoryBlock })[] | undefined {
-    const found: (Chosen & { readonly stored: MemoryBlock })[] = [];
+  #choose(k: number, asked: MemoryQuery): Chosen[] | undefined {
+    const found: Chosen[] = [];
     const hits = this.#candidates(CANDIDATES * k, asked);
     const ranked = hits.length > k ? this.#rank(k, asked.heads, hits) : hits.map((hit) => ({ hit, isRough: false }));
     if (ranked === undefined) return undefined;
     for (const { hit, isRough } of ranked) {
-      const { block, score } = hit;
-      const tokens = this.#memory.read(block, isRough ? "rough" : "exact");
-      if (!tokens) return undefined;
-      const nTokens = tokens.keys.scales.length;
-      const memoryClass = MEMORY_CLASSES.indexOf(this.#classOf(block));
-      found.push({ block, score, nTokens, stored: { tokens, start: 0, end: nTokens, class: memoryClass } });
+      const stored = this.#blocks.stored(hit.block, isRough);
+      if (!stored) return undefined;
+      found.push({ ...hit, stored });
     }
     return found;
   }
@@ -153,20 +166,21 @@ export class MemoryContext implements RoutedMemory {
     const named = this.#memory.topByTokens(tokens, k, isAllowed).map(({ block }) => block);
     const behind = named.slice(0, FOLLOWED).flatMap((block) => this.#memory.following(block) ?? []);
     const others = new Set([...named, ...behind.filter(isAllowed)]);
-    const hits = this.#memory.top(query, k, (block) => !others.has(block) && isAllowed(block));
+    // Blocks of a damaged segment have left the memory since.
+    const hits = this.#byLandmarks.of(query).filter(({ block }) => this.#memory.has(block));
+    for (const { block } of hits) others.delete(block);
     return [...hits, ...[...others].map((block) => ({ block, score: this.#memory.cosine(block, query) }))];
   }
 
   /** The best of the hits by their keys; undefined where one of them could not be read. */
-  #rank(k: number, heads: Float32Array, hits: readonly BlockHit[]) {
+  #rank(k: number, heads: readonly Float32Array[], hits: readonly BlockHit[]) {
     const candidates: Candidate[] = [];
     for (const { block } of hits) {
-      const keys = this.#memory.scan(block);
-      if (!keys) return undefined;
-      const memoryClass = MEMORY_CLASSES.indexOf(this.#classOf(block));
-      candidates.push({ keys, biases: this.#memory.classBiases(memoryClass) });
+      const candidate = this.#blocks.candidate(block);
+      if (!candidate) return undefined;
+      candidates.push(candidate);
     }
-    const { best, rough } = rankBlocks(heads, candidates, k, TOLERANCE);
+    const { best, rough } = this.#scan.rank(heads, candidates, k, TOLERANCE);
     return best.map((i) => ({ hit: hits[i], isRough: rough.has(i) }));
   }
 

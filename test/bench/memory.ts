@@ -97,7 +97,9 @@ async function measureOpened(dir: string, lists: readonly (readonly RepositoryFi
   const ids = tokenizer.encode(text);
   const asked = (round: number) => ({
     query: query(round),
-    heads: Float32Array.from({ length: 2 * config.hiddenSize }, (_, i) => 0.3 * Math.sin(round + 1.7 * i)),
+    heads: [1.7, 2.3].map((step) =>
+      Float32Array.from({ length: config.hiddenSize }, (_, i) => 0.3 * Math.sin(round + step * i)),
+    ),
     tokens: ids.slice(50 * round, 50 * round + 64),
   });
   const choosing = large.memoryFor(PLACE);

@@ -57,8 +57,9 @@ const METHODS: readonly Method[] = [
   },
   {
     name: "Recycled Attention",
-    place: "A choice of blocks is kept until the query has turned away.",
-    files: ["engine/runtime/hybrid-routing.ts", "engine/runtime/block-choices.ts"],
+    place:
+      "Users' models keep a choice of blocks until the query has turned away; the shipped model keeps what landmarks proposed, and lets keys choose for every token.",
+    files: ["engine/memory/recycled-hits.ts", "engine/runtime/block-choices.ts"],
     rows: ["Recycled Attention", "stories260K, the same for 8 tokens"],
   },
   {

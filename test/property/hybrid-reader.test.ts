@@ -33,7 +33,7 @@ function smallMemory(headSize: number): RoutedMemory {
   const noise = (seed: number) => Float32Array.from({ length: 5 * headSize }, (_, i) => Math.sin(seed + 12.9898 * i));
   return {
     select: ({ query, heads, tokens: named }) => {
-      assert.ok(heads.length > 0 && heads.length % decoder.config.hiddenSize === 0);
+      assert.ok(heads.length > 0 && heads.every(({ length }) => length === decoder.config.hiddenSize));
       assert.ok(named.length > 0);
       assert.ok(Math.abs(Math.hypot(...query) - 1) < 1e-5);
       const tokens = { keys: noise(1), values: noise(2), classes: Uint8Array.of(0, 1, 2, 3, 4) };
@@ -58,7 +58,7 @@ test("a reader that goes back and forth in a text and guesses ahead gives the sa
       const routed = smallMemory(decoder.config.headSize);
       const all = routed.select({
         query: Float32Array.of(1),
-        heads: new Float32Array(decoder.config.hiddenSize),
+        heads: [new Float32Array(decoder.config.hiddenSize)],
         tokens: [1],
       });
       let text = start;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { rankBlocks } from "../../../engine/memory/block-scan.ts";
+import { BlockScan, candidateOf } from "../../../engine/memory/block-scan.ts";
 import { MEMORY_CLASSES } from "../../../engine/models/hybrid-config.ts";
 import { HybridReference } from "../../../engine/reference-hybrid.ts";
 import { HybridDecoder } from "../../../engine/runtime/hybrid.ts";
@@ -12,7 +12,7 @@ import { assertClose } from "../close.ts";
 import { config, model, sampleText, smallMemory, temporaryFolder, tokenizer } from "./small-memory.ts";
 
 /** Asks by landmarks alone. */
-const NOTHING = { heads: new Float32Array(), tokens: [] };
+const NOTHING = { heads: [], tokens: [] };
 const NOWHERE = { path: "OTHER/NEW.TS", head: "", cursorLine: 1, firstLine: 1, lastLine: 1 };
 const segmentsIn = (dir: string) =>
   readdirSync(dir, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".segment"));
@@ -162,7 +162,9 @@ test("of the blocks that landmarks and rare tokens propose those are chosen that
   await job().run();
   const query = Float32Array.from({ length: config.routeSize }, (_, i) => Math.cos(3 * i));
   // Of two tokens.
-  const heads = Float32Array.from({ length: 2 * config.hiddenSize }, (_, i) => 0.4 * Math.sin(7 * i));
+  const heads = [0, 1].map((token) =>
+    Float32Array.from({ length: config.hiddenSize }, (_, i) => 0.4 * Math.sin(7 * (i + token * config.hiddenSize))),
+  );
   const tokens = tokenizer.encode("X@");
   const seen = memory.memoryFor(NOWHERE);
   assert.ok(seen);
@@ -181,9 +183,9 @@ test("of the blocks that landmarks and rare tokens propose those are chosen that
   const planes = candidates.map(({ block }) => {
     const keys = memory.scan(block);
     assert.ok(keys);
-    return { keys, biases };
+    return candidateOf(keys, biases);
   });
-  const best = rankBlocks(heads, planes, 3, 0).best.map((i) => candidates[i].block);
+  const best = new BlockScan().rank(heads, planes, 3, 0).best.map((i) => candidates[i].block);
   const looked = seen.trace().layers[0].blocks;
   assert.equal(looked.length, 3);
   const linesOf = (block: number) => `${memory.pathsOf(memory.at(block).owner)[0]} ${memory.at(block).lines.startLine}`;
