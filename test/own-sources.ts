@@ -37,7 +37,14 @@ export async function encodeSources(dir: string) {
   const files = sourceFiles();
   await memory.update(files);
   const job = new EncodingJob({
-    ...{ memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), read: folderReader(packageRoot) },
+    ...{
+      memory,
+      store,
+      encoder,
+      tokenizer,
+      checkpoints: new Checkpoints(store, encoder),
+      read: folderReader(packageRoot),
+    },
     turn: (run) => run(),
     log: (line) => console.error(line),
   });

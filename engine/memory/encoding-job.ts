@@ -127,10 +127,10 @@ export class EncodingJob {
     const lines = blockLines(ids, store.shape.blockSize, (token) => tokenizer.bytes(token));
     const turn = <T>(run: () => Promise<T>) => this.#turn(run, signal);
     const resumption = checkpoints.find(file.path, ids);
-    const recorder = checkpoints.recorder(file.path, resumption);
+    const recorder = checkpoints.recorder(file.path, { id, ids }, resumption);
     const options = { signal, turn, onState: recorder.take };
     await encodeFile({ id, ids, lines }, encoder, store, options, resumption);
-    checkpoints.keep(file.path, { id, ids, states: recorder.states });
+    recorder.finish();
     memory.take(file);
     return ids.length;
   }

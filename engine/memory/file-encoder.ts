@@ -1,6 +1,7 @@
 /** Encodes one file into a segment. */
 import type { EncodeOptions } from "../runtime/hybrid-encoder.ts";
 import type { StoredTokens } from "../runtime/hybrid-memory.ts";
+import { commonPrefix } from "../runtime/reader.ts";
 import { type LineRange, SegmentDamage, type SegmentWriter } from "./segment.ts";
 import type { SegmentStore } from "./segment-store.ts";
 
@@ -10,6 +11,8 @@ export interface BlockEncoder {
   fileIds(path: string, text: string): number[];
   /** Every part but the last holds whole blocks. Errors: cancelled, observed between two session runs. */
   encodeParts(ids: readonly number[], options?: EncodeOptions<EncoderState>): AsyncIterable<EncodedPart>;
+  /** The state behind the first `nTokens` of a file that `save` gave. Errors: bad-input where it is not one of this model. */
+  restore(nTokens: number, saved: Float32Array): EncoderState;
 }
 
 /** What an encoder needs to go on reading behind the first `nTokens` of a file. */
@@ -17,6 +20,8 @@ export interface EncoderState {
   readonly nTokens: number;
   readonly sizeBytes: number;
   fork(): EncoderState;
+  /** All of it that is not among the blocks before it, for `restore`. */
+  save(): Float32Array;
   /** Gets the blocks before it, in order, where they are part of what it needs. */
   take?(block: number, tokens: StoredTokens): void;
 }
@@ -85,7 +90,7 @@ const wordingOf = ({ ids, lines }: FileToEncode, block: number, blockSize: numbe
   ...lines[block],
 });
 
-/** Copies the blocks before a resumption; false where they are not there any more. */
+/** Copies the blocks before a resumption; false where they are not there any more, or are those of other tokens. */
 function copyBlocks(
   { id, state }: Resumption,
   file: FileToEncode,
@@ -94,7 +99,7 @@ function copyBlocks(
 ): boolean {
   const { blockSize, routeSize } = store.shape;
   const old = store.open(id);
-  if (!old) return false;
+  if (!old || commonPrefix(old.ids, file.ids) < state.nTokens) return false;
   try {
     for (let block = 0; block * blockSize < state.nTokens; block++) {
       const landmark = old.landmarks.subarray(block * routeSize, (block + 1) * routeSize);

@@ -79,7 +79,7 @@ export class FolderMemory {
     } = options;
     const store = new SegmentStore(dir, { fingerprint, shape, quotaBytes, log });
     const memory = new RepositoryMemory(router, store, new SizedIndex(shape.routeSize));
-    const checkpoints = new Checkpoints();
+    const checkpoints = new Checkpoints(store, encoder);
     this.memory = memory;
     this.#deps = { memory, store, encoder, tokenizer, checkpoints, turn, rest, read: folderReader(root), log };
   }

@@ -4,7 +4,7 @@
  * and a copy in another folder find their segments, and two processes that write the same one write the same bytes.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
@@ -19,6 +19,7 @@ import {
   type SegmentShape,
   SegmentWriter,
 } from "./segment.ts";
+import { type Prefix, StoredStates } from "./stored-states.ts";
 
 /** Raised whenever the same file is encoded to other blocks. How they are stored has a version in each segment. */
 const ENCODING_VERSION = 2;
@@ -29,6 +30,8 @@ const TOUCH_MS = 24 * 60 * 60 * 1000;
 const ROOM = 0.9;
 
 const SUFFIX = ".segment";
+/** Names of segments and states end in the segment's id. */
+const STORED = /([0-9a-f]{64})\.(?:segment|state)$/;
 
 /** No file that is encoded is large enough for more: a token has at least one byte. */
 const MAX_SEGMENT_BYTES = 512 * 1024 * 1024;
@@ -56,6 +59,8 @@ export interface SegmentStoreOptions {
 
 export class SegmentStore {
   readonly shape: SegmentShape;
+  /** States inside long files: they count as part of the segment that has their blocks, and go with it. */
+  readonly states: StoredStates;
   readonly #dir: string;
   readonly #fingerprint: string;
   readonly #quotaBytes: number;
@@ -72,6 +77,7 @@ export class SegmentStore {
     this.#fingerprint = fingerprint;
     this.#quotaBytes = quotaBytes;
     this.#log = log;
+    this.states = new StoredStates({ dir, tempDir: this.#tempDir, fingerprint, log });
     try {
       mkdirSync(this.#tempDir, { recursive: true });
     } catch (error) {
@@ -97,6 +103,18 @@ export class SegmentStore {
       else this.discard(id, error instanceof SegmentDamage ? error.message : String(error));
       return undefined;
     }
+  }
+
+  /** Whether there is a file of that name; what is in it shows when it is opened. */
+  has(id: string): boolean {
+    return existsSync(this.#pathOf(id));
+  }
+
+  /** Stores the state behind a beginning whose blocks will be in a segment, where the quota has room for it. */
+  writeState(prefix: Prefix, id: string, state: Float32Array): void {
+    if ((this.#sizeBytes ?? 0) + state.byteLength > this.#quotaBytes) return;
+    this.states.write(prefix, id, state);
+    if (this.#sizeBytes !== undefined) this.#sizeBytes += state.byteLength;
   }
 
   /** Starts a segment of `nTokens`. Errors: disk-full, no-access. */
@@ -170,27 +188,30 @@ export class SegmentStore {
     if (this.#sizeBytes + needed <= this.#quotaBytes) return true;
     const stored = this.#stored().sort((a, b) => a.usedMs - b.usedMs);
     let size = stored.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    for (const { id, sizeBytes } of stored) {
+    for (const { id, sizeBytes, names } of stored) {
       if (size + needed <= ROOM * this.#quotaBytes) break;
       if (isLive(id)) continue;
-      rmSync(this.#pathOf(id), { force: true });
+      for (const name of names) rmSync(join(this.#dir, name), { force: true });
       size -= sizeBytes;
     }
     this.#sizeBytes = size;
     return size + needed <= this.#quotaBytes;
   }
 
-  /** Every segment in the folder, of whatever model. */
-  #stored(): { id: string; sizeBytes: number; usedMs: number }[] {
-    return readdirSync(this.#dir, { recursive: true, encoding: "utf8" })
-      .filter((name) => name.endsWith(SUFFIX))
-      .flatMap((name) => {
-        // Another process may have removed it meanwhile.
-        const stats = statSync(join(this.#dir, name), { throwIfNoEntry: false });
-        return stats
-          ? [{ id: name.slice(-64 - SUFFIX.length, -SUFFIX.length), sizeBytes: stats.size, usedMs: stats.mtimeMs }]
-          : [];
-      });
+  /** Every segment in the folder, of whatever model, with the states that stand behind its blocks. */
+  #stored(): { id: string; names: string[]; sizeBytes: number; usedMs: number }[] {
+    const files = readdirSync(this.#dir, { recursive: true, encoding: "utf8" }).flatMap((name) => {
+      const id = STORED.exec(name)?.[1];
+      // Another process may have removed it meanwhile.
+      const stats = id && statSync(join(this.#dir, name), { throwIfNoEntry: false });
+      return id && stats ? [{ id, name, sizeBytes: stats.size, usedMs: stats.mtimeMs }] : [];
+    });
+    return [...Map.groupBy(files, ({ id }) => id)].map(([id, parts]) => ({
+      id,
+      names: parts.map(({ name }) => name),
+      sizeBytes: parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      usedMs: Math.max(...parts.map(({ usedMs }) => usedMs)),
+    }));
   }
 
   get #tempDir(): string {

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import type { AttentionPlan } from "../attention/plan.ts";
 import { fromSlots } from "../attention/slots.ts";
+import { LongsightError } from "../errors.ts";
 import type { ModelTokenizer } from "../models/tokenizer/tokenizer.ts";
 import type { DecoderConfig, Weights } from "../models/types.ts";
 import type { Decoder, PlacelessRows } from "./decoder.ts";
@@ -117,6 +118,13 @@ export class DecoderMemory {
     }
   }
 
+  /** The state behind the first `nTokens` of a file: its blocks are all it needs. Errors: bad-input. */
+  restore(nTokens: number, saved: Float32Array): RunState {
+    if (saved.length === 0 && nTokens % RUN_TOKENS === 0 && !this.#streams)
+      return new RunState(nTokens, this.#seenRuns);
+    throw new LongsightError("bad-input", "The saved state is not one of this model; read the text again.");
+  }
+
   /** A block as it is placed into a text: its own file's, or another one, and whether it begins its file then. */
   rows({ keys, values }: StoredTokens, isStart?: boolean): PlacelessRows {
     const { headSize, rowsPerToken } = this.shape;
@@ -197,6 +205,10 @@ export class RunState {
 
   fork(): RunState {
     return new RunState(this.nTokens, this.#seenRuns);
+  }
+
+  save(): Float32Array {
+    return new Float32Array(0);
   }
 
   take(block: number, tokens: StoredTokens): void {

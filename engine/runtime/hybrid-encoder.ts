@@ -56,6 +56,25 @@ export class HybridEncoderState {
   fork(): HybridEncoderState {
     return new HybridEncoderState(this.router.fork(), this.encoder.fork());
   }
+
+  /** All of the state as one array: how long the router's is, it, the encoder's. */
+  save(): Float32Array {
+    const [router, encoder] = [this.router.save(), this.encoder.save()];
+    const saved = new Float32Array(1 + router.length + encoder.length);
+    saved[0] = router.length;
+    saved.set(router, 1);
+    saved.set(encoder, 1 + router.length);
+    return saved;
+  }
+
+  /** The state that `save` gave. Errors: bad-input where it is not one of this model. */
+  static restore(config: HybridConfig, saved: Float32Array): HybridEncoderState {
+    const end = 1 + saved[0];
+    return new HybridEncoderState(
+      HybridState.restore(config, "router", saved.subarray(1, end)),
+      HybridState.restore(config, "encoder", saved.subarray(end)),
+    );
+  }
 }
 
 export interface EncodeOptions<State = HybridEncoderState> {
@@ -121,6 +140,13 @@ export class HybridEncoder {
       onState?.(state);
       yield part;
     }
+  }
+
+  /** The state behind the first `nTokens` of a file that `save` gave. Errors: bad-input where it is not one of this model. */
+  restore(nTokens: number, saved: Float32Array): HybridEncoderState {
+    const state = HybridEncoderState.restore(this.config, saved);
+    if (state.nTokens === nTokens && state.router.nTokens === nTokens) return state;
+    throw new LongsightError("bad-input", "The saved state stands behind other tokens; read the text again.");
   }
 
   async #encodeRun(ids: readonly number[], state: HybridEncoderState): Promise<EncodedText> {

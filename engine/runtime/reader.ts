@@ -48,7 +48,7 @@ export function rowsOf(data: Float32Array, nRows: number): Float32Array[] {
 }
 
 /** How many ids two texts have in common at their beginning. */
-export function commonPrefix(a: readonly number[], b: readonly number[]): number {
+export function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
   return length;

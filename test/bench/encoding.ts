@@ -46,7 +46,7 @@ async function measure(path: string, dir: string): Promise<Rates> {
     const contentHash = createHash("sha256").update(text).digest("hex");
     await memory.update([{ path: `${round}.ts`, contentHash, sizeBytes: text.length }]);
     const job = new EncodingJob({
-      ...{ memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), log },
+      ...{ memory, store, encoder, tokenizer, checkpoints: new Checkpoints(store, encoder), log },
       ...{ turn: (run) => run(), read: async () => text },
     });
     const { tokensEncoded, ms } = await job.run();

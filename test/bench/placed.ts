@@ -93,7 +93,7 @@ async function measure(path: string, dir: string): Promise<Measured> {
   const own = new RepositoryMemory(undefined, store, new SizedIndex(shape.routeSize));
   await own.update(files);
   const job = new EncodingJob({
-    ...{ memory: own, store, encoder, tokenizer, checkpoints: new Checkpoints(), log },
+    ...{ memory: own, store, encoder, tokenizer, checkpoints: new Checkpoints(store, encoder), log },
     turn: (run) => run(),
     read: async ({ path: name }) => texts.get(name),
   });

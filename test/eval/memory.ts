@@ -276,7 +276,7 @@ export async function evaluateMemory({ repos, limit = LINES }: MemoryOptions): P
       const memory = new RepositoryMemory(model, store, new ExactIndex(config.routeSize));
       await memory.update(repository.files.values());
       const read = async ({ path }: RepositoryFile) => repository.files.get(path)?.text;
-      const checkpoints = new Checkpoints();
+      const checkpoints = new Checkpoints(store, encoder);
       const deps = { memory, store, encoder, tokenizer, checkpoints, read, log };
       await new EncodingJob({ ...deps, turn: (run) => run() }).run();
       nTokens += memory.nTokens;

@@ -118,7 +118,7 @@ export async function needleRecall(
     await memory.update(files);
     const read = async ({ path }: RepositoryFile) => texts.get(path);
     const log = (line: string) => console.error(line);
-    const deps = { memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), read, log };
+    const deps = { memory, store, encoder, tokenizer, checkpoints: new Checkpoints(store, encoder), read, log };
     await new EncodingJob({ ...deps, turn: (run) => run() }).run();
   };
   const others = shuffled(

@@ -142,7 +142,7 @@ export async function evaluateModel({ repos, model: folder, quick }: ModelOption
       const memory = new RepositoryMemory(model, store, new ExactIndex(model.config.routeSize));
       await memory.update(repository.files.values());
       const read = async ({ path }: RepositoryFile) => repository.files.get(path)?.text;
-      const deps = { memory, store, encoder, tokenizer, checkpoints: new Checkpoints(), read, log };
+      const deps = { memory, store, encoder, tokenizer, checkpoints: new Checkpoints(store, encoder), read, log };
       const job = new EncodingJob({ ...deps, turn: (run) => run() });
       const result = await job.run();
       nTokens += result.tokensEncoded;

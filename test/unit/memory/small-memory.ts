@@ -72,7 +72,7 @@ export async function smallMemory(dir: string, files: Map<string, string>, optio
     encoder,
     tokenizer,
     turn,
-    checkpoints: new Checkpoints(options.checkpoints),
+    checkpoints: new Checkpoints(store, encoder, options.checkpoints),
     read,
     log: (line: string) => log.push(line),
   };
