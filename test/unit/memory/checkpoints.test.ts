@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { hashOf, sampleText, smallMemory, temporaryFolder } from "./small-memory.ts";
+import { HybridEncoderState } from "../../../engine/runtime/hybrid-encoder.ts";
+import { config, hashOf, sampleText, smallMemory, temporaryFolder } from "./small-memory.ts";
 
 const PATH = "F/LONG.TS";
 const RUN_TOKENS = 128;
@@ -76,5 +77,19 @@ test("states take no more memory than they may", async (context) => {
   await update();
   await job().run();
   assert.ok(runs() - before >= 2000 / RUN_TOKENS);
+  await encoder.close();
+});
+
+test("of a file whose states take more than they may every second one stays", async (context) => {
+  const files = new Map([[PATH, sampleText(1, 5000)]]);
+  const { encoder, runs, update, job } = await smallMemory(temporaryFolder(context), files, {
+    checkpoints: { spacingTokens: SPACING_TOKENS, limitBytes: 4 * HybridEncoderState.start(config).sizeBytes },
+  });
+  await job().run();
+  const before = runs();
+  files.set(PATH, `${files.get(PATH)}MORE;`);
+  await update();
+  await job().run();
+  assert.ok(runs() - before <= 4 * (SPACING_TOKENS / RUN_TOKENS) + 1, `${runs() - before}`);
   await encoder.close();
 });
