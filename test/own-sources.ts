@@ -51,7 +51,8 @@ export async function encodeSources(dir: string) {
   return { model, store, memory, encoder, tokenizer, files, result: await job.run() };
 }
 
-function sourceFiles(): RepositoryFile[] {
+/** This repository's own sources, as many as are encoded. */
+export function sourceFiles(): RepositoryFile[] {
   let sum = 0;
   return readdirSync(join(packageRoot, SOURCES), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))

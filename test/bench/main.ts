@@ -13,6 +13,7 @@ import { benchEncoding } from "./encoding.ts";
 import { benchExternal } from "./external.ts";
 import { benchIndex } from "./index.ts";
 import { benchLarge } from "./large.ts";
+import { benchLongFile } from "./long-file.ts";
 import { benchMemory } from "./memory.ts";
 import { benchmarksPage, machine } from "./page.ts";
 import { benchPlaced } from "./placed.ts";
@@ -44,7 +45,7 @@ if (mode === "editor") {
     rows.push(...(await benchExternal(mode)));
     if (mode === "full") rows.push(...benchEncoding(), ...benchPlaced());
   }
-  if (mode === "full") rows.push(...(await benchMemory()));
+  if (mode === "full") rows.push(...(await benchMemory()), ...(await benchLongFile()));
 }
 
 const page = join(packageRoot, "docs", "benchmarks.md");
