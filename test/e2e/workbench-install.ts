@@ -73,7 +73,13 @@ function installCodeServer(folder: string): string | undefined {
         cwd,
         encoding: "utf8",
         maxBuffer: 64 * 1024 * 1024,
-        env: { ...process.env, PATH: `${join(nodeHome, "bin")}:${process.env.PATH}`, npm_config_nodedir: nodeHome },
+        env: {
+          ...process.env,
+          PATH: `${join(nodeHome, "bin")}:${process.env.PATH}`,
+          npm_config_nodedir: nodeHome,
+          // An npm that runs the tests says its own Node here, which code-server's installer would take for the one at hand.
+          npm_config_user_agent: undefined,
+        },
       },
     );
     if (status !== 0) {
