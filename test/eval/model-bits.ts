@@ -8,8 +8,10 @@ import type { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridReader } from "../../engine/runtime/hybrid-reader.ts";
 import type { RoutedMemory } from "../../engine/runtime/hybrid-routing.ts";
 
-/** Tokens that are read in one run and share a choice of memory blocks: as many as while generating. */
+/** Tokens that are read in one run. */
 const RUN_TOKENS = 16;
+/** With a memory, whose blocks a run chooses once. Completions choose for every token they generate, which takes too long here. */
+export const CHOOSING_TOKENS = 4;
 
 /** A piece of a file with its header. */
 export interface Window {
@@ -41,8 +43,9 @@ export async function logProbabilities(
 ): Promise<Float64Array> {
   const reader = new HybridReader(decoder);
   const result = new Float64Array(ids.length - nHeader);
-  for (let start = nHeader; start < ids.length; start += RUN_TOKENS) {
-    const end = Math.min(start + RUN_TOKENS, ids.length);
+  const nRun = memory ? CHOOSING_TOKENS : RUN_TOKENS;
+  for (let start = nHeader; start < ids.length; start += nRun) {
+    const end = Math.min(start + nRun, ids.length);
     // Reading a text with what follows as a guess gives the logits before each of its tokens.
     const rows = await reader.readDraft(ids.slice(0, start), ids.slice(start, end - 1), { memory });
     for (const [n, logits] of rows.entries()) result[start - nHeader + n] = logProbability(logits, ids[start + n]);

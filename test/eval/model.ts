@@ -20,7 +20,16 @@ import { HybridDecoder } from "../../engine/runtime/hybrid.ts";
 import { HybridEncoder } from "../../engine/runtime/hybrid-encoder.ts";
 import { hybridOptions } from "../../engine/runtime/loaded-model.ts";
 import { type Remembered, randomNumbers, readRepository, shuffled } from "./memory.ts";
-import { bitsOf, compressedBits, copied, logProbabilities, nBytesOf, type Window, windowOf } from "./model-bits.ts";
+import {
+  bitsOf,
+  CHOOSING_TOKENS,
+  compressedBits,
+  copied,
+  logProbabilities,
+  nBytesOf,
+  type Window,
+  windowOf,
+} from "./model-bits.ts";
 import { type LineFigures, lineCompletion, type Way } from "./model-lines.ts";
 import { type NeedleDeps, needleRecall } from "./model-needles.ts";
 import { documentedFunctions, searchQuality } from "./model-search.ts";
@@ -218,7 +227,12 @@ async function measureBits({ decoder, tokenizer, sources, amounts, rows }: Bench
   rows.add("  zstd -19 of the same text (Node has no xz)", compressed.zstd / total.bytes, "bits/byte");
   rows.add("  the copier alone (own file and repository)", total.copier / total.bytes, "bits/byte");
   rows.add("  model and copier mixed, as completions are made", total.mixture / total.bytes, "bits/byte");
-  rows.add("repository's memory", change(total.own, total.none), "% bits", { atMost: -4 });
+  rows.add(
+    `repository's memory, blocks chosen every ${CHOOSING_TOKENS} tokens`,
+    change(total.own, total.none),
+    "% bits",
+    { atMost: -4 },
+  );
   const nImporting = `${Math.round(importing.bytes / 1000)} kB`;
   rows.add(`  in files that import files of it, ${nImporting}`, change(importing.own, importing.none), "% bits");
   rows.add("stranger's memory", change(total.stranger, total.none), "% bits", { atLeast: -0.5, atMost: 0.5 });
