@@ -23,7 +23,6 @@ const bestOf = (scores: ArrayLike<number>, k: number) =>
 /** What a text asks for where it has come to. */
 function askedBy(routing: Routing): MemoryQuery {
   let asked: MemoryQuery | undefined;
-  routing.expire();
   routing.tokens({
     select: (one) => {
       asked = one;

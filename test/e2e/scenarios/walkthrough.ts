@@ -21,7 +21,8 @@ export async function walkthrough(context: TestContext, workbench: Workbench): P
     ]);
     for (let step = 0; step < 5; step++) {
       await steps.nth(step).click();
-      const frame = page.locator(".getting-started-media").frameLocator("iframe").frameLocator("iframe#active-frame"); // while a step loads, a second frame is there
+      // While a step loads, a second frame is there.
+      const frame = page.locator(".getting-started-media").frameLocator("iframe").frameLocator("iframe#active-frame");
       await frame.locator("body", { hasText: /\S[\s\S]{50}/ }).waitFor({ state: "attached" });
     }
   });

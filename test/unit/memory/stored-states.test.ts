@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { mostSegmentBytes } from "../../../engine/memory/segment.ts";
+import { commonPrefix } from "../../../engine/runtime/reader.ts";
 import { edited, editedVersions, LONG_PATH, randomNumbers, STORED } from "./long-file.ts";
 import { hashOf, type SmallMemoryOptions, sampleText, shape, smallMemory, temporaryFolder } from "./small-memory.ts";
 
@@ -38,11 +39,6 @@ const segmentsIn = (dir: string) =>
 
 const runsFor = (nTokens: number) => Math.ceil(nTokens / RUN_TOKENS);
 
-function commonTokens(a: readonly number[], b: readonly number[]): number {
-  const at = a.findIndex((id, i) => id !== b[i]);
-  return at < 0 ? a.length : at;
-}
-
 for (const seed of [1, 2, 3]) {
   test(`random edits, each after a restart, are encoded from the last stored state to the same bytes (${seed})`, async (context) => {
     const dir = temporaryFolder(context);
@@ -53,7 +49,7 @@ for (const seed of [1, 2, 3]) {
     for (let edit = 0; edit < 14; edit++) {
       const { ids, runs, bytes, log } = await encodeOnce(join(dir, "edited"), text);
       const isKnown = versions.some((version) => version.text === text);
-      const common = Math.max(0, ...versions.map((version) => commonTokens(version.ids, ids)));
+      const common = Math.max(0, ...versions.map((version) => commonPrefix(version.ids, ids)));
       const start = Math.floor(Math.min(common, ids.length - 1) / STORED.storedTokens) * STORED.storedTokens;
       assert.equal(runs, isKnown ? 0 : runsFor(ids.length - start));
       nSaved += start;
